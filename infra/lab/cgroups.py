@@ -1,0 +1,94 @@
+"""A cgroup of its own for every container, on the version 2 hierarchy.
+
+Containers started from one cgroup share one tree, and each systemd then waits for the processes of
+the other. A cgroup that was once killed kills whatever is born into it later, so its name is used
+again only after it has been removed.
+"""
+
+import errno
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from infra.errors import PreflightError
+from infra.lab.commands import wait_until
+
+_KILL_LIMIT = timedelta(seconds=20)
+
+
+def hierarchy(mounts: str) -> Path | None:
+    """Finds the version 2 hierarchy in the text of /proc/mounts; hybrid machines have it below."""
+    for line in mounts.splitlines():
+        _, place, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(place)
+    return None
+
+
+def mounted_hierarchy() -> Path:
+    """Answers where the version 2 hierarchy is mounted on this machine."""
+    found = hierarchy(Path("/proc/mounts").read_text(encoding="utf-8"))
+    if found is None:
+        raise PreflightError(
+            "this machine: has no cgroup version 2 mounted; the lab needs one for its containers: "
+            "mount -t cgroup2 none /sys/fs/cgroup/unified"
+        )
+    return found
+
+
+def make(cgroup: Path) -> None:
+    """Makes a fresh cgroup, removing what an earlier container of that name left."""
+    kill(cgroup)
+    cgroup.mkdir(parents=True)
+
+
+def processes(cgroup: Path) -> tuple[int, ...]:
+    """Answers the process ids in a cgroup and everything below it; none where it does not exist."""
+    return tuple(pid for folder in _tree(cgroup) for pid in _members(folder))
+
+
+def kill(cgroup: Path) -> None:
+    """Ends every process in a cgroup at once and removes it; accepts that it does not exist."""
+    if not cgroup.is_dir():
+        return
+    (cgroup / "cgroup.kill").write_text("1", encoding="ascii")
+    wait_until(f"{cgroup}: is empty", lambda: not _populated(cgroup), _KILL_LIMIT)
+    wait_until(f"{cgroup}: is removed", lambda: _remove(cgroup), _KILL_LIMIT)
+
+
+def _populated(cgroup: Path) -> bool:
+    return "populated 1" in (cgroup / "cgroup.events").read_text(encoding="ascii")
+
+
+def _members(folder: Path) -> Iterator[int]:
+    try:
+        yield from map(int, (folder / "cgroup.procs").read_text(encoding="ascii").split())
+    except OSError as error:
+        # A folder vanishes while we look, or holds threads only: it has no process to tell.
+        if error.errno not in {errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP}:
+            raise
+
+
+def _tree(cgroup: Path) -> Iterator[Path]:
+    """Answers a cgroup and all below it, deepest first."""
+    try:
+        folders = [one for one in cgroup.iterdir() if one.is_dir()]
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        yield from _tree(folder)
+    yield cgroup
+
+
+def _remove(cgroup: Path) -> bool:
+    """Removes a cgroup from below; answers no while the kernel still counts a dying process."""
+    for folder in _tree(cgroup):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+    return True
