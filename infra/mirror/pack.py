@@ -65,6 +65,7 @@ def pack(package: OwnPackage, report: Report) -> Path:
         "control": control,
         "copyright": _copyright(package),
         "program": file_sha256(package.program),
+        "compression": "zstd 10",
     }
 
     def build(folder: Path) -> None:
@@ -102,8 +103,12 @@ def _fill(tree: Path, package: OwnPackage, control: str) -> None:
 def _build(tree: Path, target: Path) -> None:
     try:
         answer = subprocess.run(
-            # One thread: several cut the archive by how many they are.
-            ["dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", tree, target],
+            # zstd packs in a twentieth of xz's time, for a tenth more bytes. One thread: several
+            # cut the archive by how many they are.
+            [
+                *("dpkg-deb", "--root-owner-group", "-Zzstd", "-z10", "--threads-max=1"),
+                *("--build", tree, target),
+            ],
             capture_output=True,
             text=True,
             check=False,

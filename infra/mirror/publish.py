@@ -116,6 +116,8 @@ class Publisher:
     ) -> tuple[plan.Stanza, ...]:
         self.hashes.parent.mkdir(parents=True, exist_ok=True)
         command = ["apt-ftparchive", "--db", str(self.hashes)]
+        # Without this a package rebuilt under its old name would keep its old digest.
+        command += ["-o", "APT::FTPArchive::AlwaysStat=true"]
         for weak in ("MD5", "SHA1", "SHA512"):
             command += ["-o", f"APT::FTPArchive::{weak}=false"]
         answer = _run([*command, "packages", layout.pool.rstrip("/") or "."], output)

@@ -1,12 +1,13 @@
 """Signs publications with the environment's own archive key (OpenPGP, Ed25519).
 
-The key is one file in the environment's secrets. gpg sees it only in a folder that lives as long as
-one signature, so no agent outlives the run and no socket path is too long for the kernel.
+The key is one file in the environment's secrets. gpg works in a folder beside it that lives as long
+as one publication, and each call in a process namespace of its own: the agent that gpg starts ends
+with the call, so a killed run leaves neither a process nor a key outside that folder.
 """
 
 import os
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,17 +64,28 @@ def opened_keyring(home: Path) -> Iterator[Keyring]:
             f"chmod 700 {home}"
         )
     secret = home / _SECRET
-    with tempfile.TemporaryDirectory(prefix="province-gpg-") as name:
-        folder = Path(name)
-        try:
-            if secret.exists():
-                _gpg(folder, "--import", data=secret.read_bytes())
-            else:
-                _make(folder, secret)
-            yield Keyring(folder, _describe(folder))
-        finally:
-            # gpg starts an agent for the folder; left alone it would live on after it.
-            _run("gpgconf", "--homedir", name, "--kill", "all")
+    with _folder(home / "gpg") as folder:
+        if secret.exists():
+            _gpg(folder, "--import", data=secret.read_bytes())
+        else:
+            _make(folder, secret)
+        yield Keyring(folder, _describe(folder))
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
+    """Makes gpg's folder and answers it under a name that is short enough for its sockets.
+
+    The kernel takes 107 bytes of a socket's path; a checkout may lie deeper than that.
+    """
+    shutil.rmtree(path, ignore_errors=True)  # what a killed run left
+    path.mkdir(mode=0o700)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield Path(f"/proc/{os.getpid()}/fd/{handle}")
+    finally:
+        os.close(handle)
+        shutil.rmtree(path)
 
 
 def _make(folder: Path, secret: Path) -> None:
@@ -106,22 +118,28 @@ def _describe(folder: Path) -> SigningKey:
 
 def _gpg(folder: Path, *arguments: str, data: bytes = b"") -> bytes:
     options = ("--batch", "--no-tty", "--quiet", "--homedir", str(folder))
-    return _run("gpg", *options, "--no-emit-version", "--no-comments", *arguments, data=data)
+    return _run(
+        *("unshare", "--pid", "--fork", "--kill-child", "gpg"),
+        *options,
+        *("--no-emit-version", "--no-comments"),
+        *arguments,
+        data=data,
+    )
 
 
-def _run(*command: str, data: bytes = b"") -> bytes:
+def _run(*command: str, data: bytes) -> bytes:
     try:
         answer = subprocess.run(list(command), input=data, capture_output=True, check=False)
     except FileNotFoundError as missing:
         raise MirrorError(
-            f"package mirror: {command[0]} is not on this machine; it signs what hosts install: "
-            "apt-get install gpg gpg-agent gpgconf"
+            f"package mirror: {command[0]} is not on this machine; signing needs it: apt-get "
+            "install util-linux gpg gpg-agent"
         ) from missing
     if answer.returncode != 0:
         said = answer.stderr.decode(errors="replace").strip().splitlines()
         raise MirrorError(
-            f"package mirror: {command[0]} ended with {answer.returncode} "
+            f"package mirror: gpg ended with {answer.returncode} "
             f"({said[-1] if said else 'it said nothing'}); without a signature no host installs "
-            "anything: mend gpg on this machine and run again"
+            "anything: check that this runs as root and that gpg and gpg-agent are installed"
         )
     return answer.stdout
