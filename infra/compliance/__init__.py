@@ -1,0 +1,1 @@
+"""Evidence to verdict to report; the one reader of ``policies/controls``."""
