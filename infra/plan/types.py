@@ -1,7 +1,7 @@
 """The plan: everything that follows from a declaration, as frozen values with plain JSON forms.
 
 Rule 1: values only. Nothing here decides; `derive.py` and its neighbours do.
-Rule 2: addresses are strings (`10.15.3.2`, `10.15.3.2/24`), both families always, sorted or in declared order.
+Rule 2: addresses are strings (`10.15.3.2`, `10.15.3.2/24`), in both families, in a fixed order.
 Rule 3: nothing that was observed; the plan is what should be.
 """
 
@@ -100,6 +100,19 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Offering:
+    """A service on a host: where it listens and who may come."""
+
+    function: str
+    service: str
+    protocol: str
+    ports: tuple[int, ...]
+    interfaces: tuple[str, ...]
+    clients: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """A machine of the plan; the first interface is its primary one."""
 
@@ -115,6 +128,7 @@ class Host:
     substrate: str
     machine: Machine
     certificates: tuple[Certificate, ...]
+    offerings: tuple[Offering, ...]
     address_ways: tuple[str, ...]
     """Addresses for administration, in the order in which they are tried."""
     declared_host_key: str
@@ -124,6 +138,16 @@ class Host:
     def primary(self) -> Interface:
         """The leg whose addresses the host's name resolves to."""
         return self.interfaces[0]
+
+    @property
+    def is_router(self) -> bool:
+        """Whether traffic between zones and sites passes here: it has a leg in an uplink."""
+        return any(leg.kind == "uplink" for leg in self.interfaces)
+
+    @property
+    def inner(self) -> tuple[Interface, ...]:
+        """The legs inside the site, without the uplinks."""
+        return tuple(leg for leg in self.interfaces if leg.kind != "uplink")
 
     def interface(self, name: str) -> Interface | None:
         """The leg of that name, if the host has one."""
@@ -164,7 +188,10 @@ class Flow:
     target: str
     target_site: str
     target_zone: str
+    """The target's leg that is addressed."""
     destinations: tuple[str, ...]
+    direct: bool
+    """Whether both stand in one network, so that no router passes it on."""
     service: str
     protocol: str
     ports: tuple[int, ...]
