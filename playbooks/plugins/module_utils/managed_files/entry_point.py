@@ -1,0 +1,47 @@
+"""From the controller's request to the answer that Ansible reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import manifest, run
+from .request import request_from
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def answer(record: Mapping) -> dict[str, object]:
+    """The module's result for one request; a refusal is a failed result with its sentence."""
+    try:
+        return _answer(record)
+    except (run.Refusal, ValueError) as refusal:
+        return {"failed": True, "changed": False, "msg": str(refusal)}
+    except OSError as error:
+        return {
+            "failed": True,
+            "changed": False,
+            "msg": f"managed_files {record['role']}: {error}; the files are as they were before",
+        }
+
+
+def _answer(record: Mapping) -> dict[str, object]:
+    request = request_from(record)
+    this = run.prepare(request)
+    run.refuse_other_hands(this)
+    result: dict[str, object] = {
+        "changed": bool(this.plan.actions) or this.records_differ,
+        "changes": [{"path": a.path, "action": a.action} for a in this.plan.actions],
+        "manifest_digest": manifest.desired_digest(request.role, this.plan.manifest),
+        "not_checked": this.not_checked,
+        "backups": [],
+    }
+    if not result["changed"]:
+        return result
+    if request.show_differences:
+        result["diff"] = run.differences(this)
+    run.check_before_swap(this)
+    if not request.check_mode:
+        result["backups"] = run.keep_copies(this)
+        run.swap(this)
+    return result
