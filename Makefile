@@ -1,0 +1,94 @@
+# Every target needs a Debian 12 or 13 machine, and brings what it misses by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
+.DEFAULT_GOAL := help
+
+# Ansible, Molecule and ansible-lint start one another by name.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+
+# Folders of tests, cheap ones first; what is not written yet is left out.
+fast_tests := $(wildcard tests/unit tests/stacks tests/repository)
+all_tests := $(fast_tests) $(wildcard tests/roles tests/scenarios tests/end_to_end)
+molecule_roles := $(patsubst roles/%/molecule,%,$(wildcard roles/*/molecule))
+
+.PHONY: help environment install lab verify destroy check check_format check_lint check_types \
+	check_yaml check_roles check_tests test test_roles benchmark lock clean
+
+help: ## 0 | Print this help
+	@awk 'BEGIN {FS = " ## | \\| "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z_]+:.* ## / {split($$1, name, ":"); printf "  make %-12s %10s min  %s\n", name[1], $$2, $$3}' \
+	  $(firstword $(MAKEFILE_LIST))
+	@printf '\nMinutes on 2 cores; in brackets the first time on a bare machine.\n'
+
+##@ Build a province on this machine (root)
+lab: install ## 8 (20) | Create, configure and verify the lab province, and report
+	@code=0; province provision lab || code=$$?; \
+	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
+	province verify lab || code=$$?; \
+	province report lab || code=$$?; \
+	exit $$code
+
+verify: install ## 1 | Ask the running lab again whether it meets the architecture
+	province verify lab
+
+destroy: environment ## 1 | Remove the lab and everything that it left on this machine
+	province destroy lab --yes
+
+##@ Test
+check: environment ## 3 (5) | Format, lint, types, and the tests that need no machines
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
+	  check_format check_lint check_types check_yaml check_roles check_tests
+
+test: install ## 25 (40) | Everything, with the lab built from nothing to nothing (root)
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
+	  check_format check_lint check_types check_yaml check_roles
+	@echo 'test: pytest $(all_tests)'
+	pytest $(all_tests)
+
+test_roles: install ## 30 | Molecule over every role that stands alone (root)
+	@failed=''; \
+	for role in $(molecule_roles); do \
+	  echo "test_roles: $$role"; \
+	  (cd "roles/$$role" && molecule test) || failed="$$failed $$role"; \
+	done; \
+	[ -z "$$failed" ] || { echo "test_roles: failed:$$failed" >&2; exit 1; }
+
+benchmark: install ## 10 | Measure time and memory of the plan, the preview and the lab (root)
+	pytest tests/benchmarks
+
+##@ Look after the checkout
+install: environment ## 0 (8) | Packages, Python environment, Pulumi engine, step-ca
+	@python -m infra.tools
+
+environment: ## 0 (2) | Packages and the locked Python environment only
+	@.ci/install
+
+lock: environment ## 0 | Write requirements.lock anew from pyproject.toml, versions kept where they can be
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --quiet --output-file requirements.lock
+
+clean: ## 0 | Remove what the checks and the environment left in this checkout
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
+	find $(wildcard infra policies tests roles playbooks) -name __pycache__ -prune -exec rm -rf {} +
+
+# The parts of `check`; each can be called alone.
+check_format:
+	ruff format --check .
+
+check_lint:
+	ruff check .
+
+check_types:
+	mypy
+
+check_yaml:
+	yamllint --strict .
+
+check_roles:
+	ansible-lint --offline
+
+check_tests:
+	pytest --quiet $(fast_tests)
