@@ -8,6 +8,7 @@ again only after it has been removed.
 import errno
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from infra.errors import PreflightError
@@ -49,11 +50,29 @@ def processes(cgroup: Path) -> tuple[int, ...]:
 
 def kill(cgroup: Path) -> None:
     """Ends every process in a cgroup at once and removes it; accepts that it does not exist."""
-    if not cgroup.is_dir():
-        return
-    (cgroup / "cgroup.kill").write_text("1", encoding="ascii")
-    wait_until(f"{cgroup}: is empty", lambda: not _populated(cgroup), _KILL_LIMIT)
-    wait_until(f"{cgroup}: is removed", lambda: _remove(cgroup), _KILL_LIMIT)
+    if cgroup.is_dir():
+        (cgroup / "cgroup.kill").write_text("1", encoding="ascii")
+        wait_until(f"{cgroup}: is empty", lambda: not _populated(cgroup), _KILL_LIMIT)
+    for twin in (cgroup, *_mirrors(cgroup)):
+        wait_until(f"{twin}: is removed", partial(_remove, twin), _KILL_LIMIT)
+
+
+def mirrors(cgroup: Path, mounts: str) -> tuple[Path, ...]:
+    """Answers the same place in every version 1 hierarchy, as the text of /proc/mounts has them.
+
+    systemd-nspawn repeats a container's tree in one of them and leaves it there.
+    """
+    base = hierarchy(mounts)
+    if base is None:
+        return ()
+    places = (line.split()[1:3] for line in mounts.splitlines())
+    return tuple(
+        Path(place) / cgroup.relative_to(base) for place, kind in places if kind == "cgroup"
+    )
+
+
+def _mirrors(cgroup: Path) -> tuple[Path, ...]:
+    return mirrors(cgroup, Path("/proc/mounts").read_text(encoding="utf-8"))
 
 
 def _populated(cgroup: Path) -> bool:

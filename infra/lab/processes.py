@@ -43,7 +43,8 @@ def in_network_namespace(namespace: Path) -> tuple[int, ...]:
             continue
         try:
             seen = (folder / "ns" / "net").stat()
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            # It ended meanwhile, or is closed even to root as some PID 1 are: never one of ours.
             continue
         if (seen.st_ino, seen.st_dev) == (wanted.st_ino, wanted.st_dev):
             found.append(int(folder.name))

@@ -4,6 +4,7 @@ No record is asked: namespaces, cgroups, processes, mounts and files are looked 
 after a reboot, after a kill at any point, and for a lab whose folder somebody has deleted.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from infra.lab.records import remove_tree
 _DEATH_LIMIT = timedelta(seconds=20)
 # Where systemd-nspawn keeps what it shares with a container; one that was killed does not tidy up.
 _NSPAWN_PLACES = (Path("/run/systemd/nspawn/propagate"), Path("/run/systemd/nspawn/unix-export"))
+_NSPAWN_LOCKS = Path("/run/systemd/nspawn/locks")
 
 
 def remove_machine(identifier: str, machine: str) -> None:
@@ -72,3 +74,12 @@ def _remove_nspawn_leftovers(identifier: str, rest: str) -> None:
     for place in _NSPAWN_PLACES:
         for leftover in place.glob(f"{names.lab_prefix(identifier)}{rest}"):
             shutil.rmtree(leftover)
+    for lock in _NSPAWN_LOCKS.glob("inode-*"):
+        _remove_unheld(lock)
+
+
+def _remove_unheld(lock: Path) -> None:
+    """Removes a lock file that nobody holds, the way its makers do: while holding it oneself."""
+    with suppress(FileNotFoundError, BlockingIOError), lock.open("r+b") as handle:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.unlink()
