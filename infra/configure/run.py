@@ -1,0 +1,117 @@
+"""Runs the playbooks through ansible-runner and keeps what became of each host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+
+from infra.configure.command import PLAYBOOK, ConfigureOptions, command_line
+from infra.configure.outcome import DEFERRED, DONE, FAILED, HostOutcome
+from infra.errors import ConfigureError
+
+Report = Callable[[str], None]
+_FAILURES = frozenset({"runner_on_failed", "runner_item_on_failed"})
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Turns Ansible's events into progress, and remembers why a host stopped."""
+
+    report: Report
+    log: Path
+    play: str = ""
+    reasons: dict[str, str] = field(default_factory=dict)
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, event: Mapping[str, Any]) -> bool:
+        """Take one event; True keeps it in the runner's artifacts."""
+        kind, data = event["event"], event.get("event_data", {})
+        if event.get("stdout"):
+            with self.log.open("a", encoding="utf-8") as stream:
+                stream.write(event["stdout"] + "\n")
+        if kind == "playbook_on_play_start":
+            self.play = str(data.get("play", ""))
+            self.report(self.play)
+        elif kind == "playbook_on_task_start":
+            self.report(f"{self.play}: {data.get('task', '')}")
+        elif kind in _FAILURES and not data.get("ignore_errors"):
+            self._remember(data)
+        elif kind == "runner_on_unreachable":
+            message = str(data.get("res", {}).get("msg", "")).strip()
+            self.unreachable[str(data["host"])] = message
+        return False
+
+    def _remember(self, data: Mapping[str, Any]) -> None:
+        result = data.get("res", {})
+        message = str(result.get("msg") or result.get("stderr") or "no message").strip()
+        host, task = str(data["host"]), str(data.get("task", ""))
+        role = str(data.get("role", ""))
+        place = f"{role}: {task}" if role else task
+        self.reasons.setdefault(host, f"{host}: {place}: {message}; log: {self.log}")
+
+
+def _outcome(host: str, stats: Mapping[str, Any], watcher: _Watcher) -> HostOutcome:
+    changed = int(stats.get("changed", {}).get(host, 0))
+    if host in watcher.unreachable:
+        sentence = f"{host}: {watcher.unreachable[host]}; it is queued for the next run"
+        return HostOutcome(host, DEFERRED, changed, sentence)
+    if stats.get("failures", {}).get(host) or host in watcher.reasons:
+        sentence = watcher.reasons.get(host, f"{host}: failed; log: {watcher.log}")
+        return HostOutcome(host, FAILED, changed, sentence)
+    if host not in stats.get("processed", {}):
+        return HostOutcome(host, FAILED, 0, f"{host}: no play reached it; log: {watcher.log}")
+    return HostOutcome(host, DONE, changed)
+
+
+def configure_hosts(
+    root: Path,
+    inventory: Path,
+    options: ConfigureOptions,
+    variables: Mapping[str, object],
+    artifacts: Path,
+    log: Path,
+    report: Report,
+) -> dict[str, HostOutcome]:
+    """Apply (or, in check mode, foretell) the roles on the given hosts.
+
+    Args:
+        root: the checkout, where ansible.cfg stands.
+        inventory: `inventories/<env>`.
+        options: which hosts, check mode, what may be taken over.
+        variables: variables of this run only.
+        artifacts: a folder for the runner's own files.
+        log: where everything that Ansible says is kept.
+        report: told what runs now.
+
+    Raises:
+        ConfigureError: Ansible ended without saying what became of the hosts.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.mkdir(parents=True, exist_ok=True)
+    watcher = _Watcher(report, log)
+    words = command_line(options)
+    runner = ansible_runner.run(
+        private_data_dir=str(artifacts),
+        project_dir=str(root),
+        playbook=str(PLAYBOOK),
+        inventory=str(inventory),
+        extravars=dict(variables),
+        cmdline=" ".join(words),
+        envvars={"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "PATH": os.environ["PATH"]},
+        rotate_artifacts=5,
+        quiet=True,
+        event_handler=watcher,
+    )
+    stats = runner.stats
+    if not stats:
+        said = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
+        raise ConfigureError(
+            f"ansible-playbook: ended as {runner.status} before any host was processed "
+            f"({' '.join(said) or 'it said nothing'}); log: {log}"
+        )
+    return {host: _outcome(host, stats, watcher) for host in options.hosts}

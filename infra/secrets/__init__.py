@@ -1,0 +1,23 @@
+"""Secrets as records: generated per environment by what functions declare, kept in a vault."""
+
+from infra.secrets.records import Wanted, identifier, wanted_secrets
+from infra.secrets.vault import (
+    ensure_key,
+    ensure_secrets,
+    key_path,
+    read_vault,
+    write_private,
+    write_vault,
+)
+
+__all__ = [
+    "Wanted",
+    "ensure_key",
+    "ensure_secrets",
+    "identifier",
+    "key_path",
+    "read_vault",
+    "wanted_secrets",
+    "write_private",
+    "write_vault",
+]
