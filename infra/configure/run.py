@@ -71,6 +71,7 @@ def _outcome(host: str, stats: Mapping[str, Any], watcher: _Watcher) -> HostOutc
 def configure_hosts(
     root: Path,
     inventory: Path,
+    *,
     options: ConfigureOptions,
     variables: Mapping[str, object],
     artifacts: Path,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
+import uuid
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.text.converters import to_text
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
@@ -21,6 +23,7 @@ from ansible.template import trust_as_template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+RESTORE_SECONDS = 45  # after the timer, the host restores and reloads before it answers again
 PROGRAM = Path(__file__).parent.parent / "module_utils/managed_files"
 
 TASK_KEYS = {"files", "directories", "links", "checks", "guard", "role", "state", "root"}
@@ -96,6 +99,7 @@ def guard_from(given: object) -> dict[str, Any] | None:
     return {
         "apply": apply,
         "restore": commands("managed_files guard.restore", guard.get("restore", apply)),
+        "id": uuid.uuid4().hex,
         "seconds": seconds,
         "settle_seconds": settle,
     }
@@ -158,7 +162,52 @@ class ActionModule(ActionBase):
             "check_mode": self._task.check_mode,
             "show_differences": bool(self._task.diff),
         }
-        return result | self._send(request, variables)
+        answer = self._send(request, variables)
+        if guard and "guard" in answer:
+            answer |= self._confirmed(guard, variables)
+        return result | answer
+
+    def _confirmed(self, guard: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """Ask the host, over fresh connections, what became of a guarded change."""
+        question = {"confirm": guard["id"], "settle_seconds": guard["settle_seconds"]}
+        limit = time.monotonic() + guard["seconds"] + RESTORE_SECONDS
+        seen, pause = "it did not answer", guard["settle_seconds"] + 1
+        while time.monotonic() < limit:
+            time.sleep(pause)
+            pause = 1
+            self._connection.reset()  # also ends the shared master: the next one is a new TCP
+            try:
+                answer = self._send(question, variables)
+            except AnsibleConnectionFailure as error:
+                seen = to_text(error)
+                continue
+            outcome, seen = answer.get("outcome"), str(answer.get("reason") or answer.get("msg"))
+            if outcome == "confirmed":
+                return {"guard": {"id": guard["id"], "outcome": outcome}}
+            if outcome in {"reverted", "unknown"}:
+                return self._taken_back(answer)
+        return {
+            "failed": True,
+            "guard": {"id": guard["id"], "outcome": "unknown"},
+            "msg": f"managed_files {self._role}: the guarded change could not be confirmed, and the "
+            f"host's record of it could not be read ({seen}); its own timer takes the change back; "
+            "look at the host's console when it stays away",
+        }
+
+    def _taken_back(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        if answer["outcome"] == "unknown":
+            said = "it has no record of it; look at /var/lib/province/guard there"
+        else:
+            failures = "".join(f"; while restoring: {f}" for f in answer["restore_failures"])
+            said = (
+                f"{answer['reason']}; as before are again: {', '.join(answer['paths'])}{failures}"
+            )
+        return {
+            "failed": True,
+            "changed": False,
+            "guard": {"id": answer.get("id", ""), "outcome": answer["outcome"]},
+            "msg": f"managed_files {self._role}: the host took the change back: {said}",
+        }
 
     def _role_name(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
         role = arguments.get("role") or variables.get("ansible_role_name")

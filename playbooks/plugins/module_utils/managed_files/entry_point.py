@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import manifest, run
+from . import guarding, manifest, run
 from .request import request_from
 
 if TYPE_CHECKING:
@@ -26,7 +26,12 @@ def answer(record: Mapping) -> dict[str, object]:
 
 
 def _answer(record: Mapping) -> dict[str, object]:
+    if "confirm" in record:
+        return guarding.confirm(record["confirm"], record["settle_seconds"])
     request = request_from(record)
+    is_guarded = request.guard is not None and not request.root
+    if is_guarded and not request.check_mode:
+        guarding.refuse_while_pending(request.role)
     this = run.prepare(request)
     run.refuse_other_hands(this)
     result: dict[str, object] = {
@@ -43,5 +48,9 @@ def _answer(record: Mapping) -> dict[str, object]:
     run.check_before_swap(this)
     if not request.check_mode:
         result["backups"] = run.keep_copies(this)
-        run.swap(this)
+        if is_guarded and run.steps(this):
+            guarding.hand_over(this, request.guard)
+            result["guard"] = {"id": request.guard.id, "outcome": "waiting"}
+        else:
+            run.swap(this)
     return result

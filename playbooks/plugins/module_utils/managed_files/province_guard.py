@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 GUARD = Path("/var/lib/province/guard")
 COMMAND_SECONDS = 60  # a command that hangs must not keep the old rules away for ever
+ANSWER_SECONDS = 5
 APPLY_UNIT = "province_guard_apply"
 RESTORE_UNIT = "province_guard_restore"
 
@@ -70,7 +71,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A guarded change that waits for its confirmation. Durations in seconds, times since 1970."""
+    """A guarded change that waits for its confirmation. Durations in seconds."""
 
     id: str
     role: str
@@ -79,8 +80,9 @@ class Change:
     restore: tuple[tuple[str, ...], ...]
     seconds: int
     connection: str
+    armed_by: int  # the process that armed it, over the connection from before
     state: str = "armed"  # then applied
-    applied_at: float = 0.0
+    applied_at: float = 0.0  # on the monotonic clock, which no time daemon sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,12 +314,21 @@ def run_command(command: Sequence[str]) -> str:
     return f'"{" ".join(command)}" exited {result.returncode}: {said}'
 
 
+def let_go(pid: int) -> None:
+    """Wait until the session that armed the guard has its answer: the change may cut it off."""
+    limit = time.monotonic() + ANSWER_SECONDS
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    time.sleep(0.5)  # sudo and sshd pass the answer on
+
+
 def apply(identity: str, guard: Path = GUARD) -> None:
     """Put the new files in place and make them live; take all back when a step fails."""
     with locked(guard):
         change = pending(guard)
         if change is None or change.id != identity or change.state != "armed":
             return
+        let_go(change.armed_by)
         try:
             carry_out(change.steps, guard / "pending/content")
         except OSError as error:
@@ -335,7 +346,7 @@ def apply(identity: str, guard: Path = GUARD) -> None:
     with locked(guard):
         current = pending(guard)
         if current is not None and current.id == identity and current.state == "armed":
-            write_pending(replace(current, state="applied", applied_at=time.time()), guard)
+            write_pending(replace(current, state="applied", applied_at=time.monotonic()), guard)
 
 
 def restore(identity: str, reason: str, guard: Path = GUARD, *, live: bool = True) -> None:
@@ -350,7 +361,10 @@ def restore(identity: str, reason: str, guard: Path = GUARD, *, live: bool = Tru
             return
         undo = [step for step in turned_round(change.steps) if look(step.path) != step.after]
         carry_out(undo, guard / "pending/content")
-        failures = [run_command(command) for command in change.restore] if live else []
+        commands = list(change.restore) if live else []
+        if not live and any("/systemd/" in step.path for step in change.steps):
+            commands = [("systemctl", "daemon-reload")]  # units were read before this ran
+        failures = [run_command(command) for command in commands]
         finish(change, "reverted", reason, [f for f in failures if f], guard)
 
 
@@ -361,6 +375,8 @@ def main(arguments: Sequence[str]) -> int:
     match arguments:
         case ["apply", identity]:
             apply(identity)
+            if pending() is None:  # taken back already
+                run_command(["systemctl", "stop", f"{RESTORE_UNIT}.timer"])
         case ["restore", identity, reason]:
             # The change may hang: end it first, or it could go on after the restore.
             run_command(["systemctl", "stop", f"{APPLY_UNIT}.service"])

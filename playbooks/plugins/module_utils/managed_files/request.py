@@ -21,6 +21,7 @@ class GuardOptions:
     apply: tuple[tuple[str, ...], ...]
     restore: tuple[tuple[str, ...], ...]
     seconds: int
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def request_from(record: dict) -> Request:
         take_over=frozenset(record["take_over"]),
         objects=tuple(record["objects"]),
         checks=tuple(Check(tuple(c["command"]), c["after_swap"]) for c in record["checks"]),
-        guard=GuardOptions(seconds=guard["seconds"], **commands) if guard else None,
+        guard=GuardOptions(seconds=guard["seconds"], id=guard["id"], **commands) if guard else None,
         check_mode=record["check_mode"],
         show_differences=record["show_differences"],
     )
