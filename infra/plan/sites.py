@@ -22,7 +22,6 @@ from infra.plan.types import (
     Offering,
     ProbeLink,
     ProbePoint,
-    Route,
     Site,
 )
 
@@ -261,7 +260,6 @@ def _probe_in_zone(name: str, declared: DeclaredProbePoint, network: Network) ->
         addresses=addresses.address(network.prefix, declared.slot),
         prefix_lengths=addresses.lengths(network.prefix),
         gateways=addresses.address(network.prefix, addresses.GATEWAY_SLOT),
-        routes=(),
     )
     return ProbePoint(name, network.site, (link,))
 
@@ -272,15 +270,12 @@ def _controller_point(
     """The controller: on-link in the management zone, the province behind its gateway."""
     declared = declaration.controller
     zone, uplink = hub_networks[declared.zone], uplinks[declared.uplink]
-    gateway = addresses.address(zone.prefix, addresses.GATEWAY_SLOT)
-    blocks = declaration.addressing
     inside = ProbeLink(
         interface=zone.zone,
         network=zone.name,
         addresses=addresses.address(zone.prefix, declared.slot),
         prefix_lengths=addresses.lengths(zone.prefix),
-        gateways=None,
-        routes=(Route(blocks.ipv4.block, gateway.ipv4), Route(blocks.ipv6.block, gateway.ipv6)),
+        gateways=addresses.address(zone.prefix, addresses.GATEWAY_SLOT),
     )
     outside = ProbeLink(
         interface=uplink.zone,
@@ -288,7 +283,6 @@ def _controller_point(
         addresses=addresses.address(uplink.prefix, declared.uplink_slot),
         prefix_lengths=addresses.lengths(uplink.prefix),
         gateways=None,
-        routes=(),
     )
     return ProbePoint(CONTROLLER, zone.site, (inside, outside))
 
@@ -381,7 +375,6 @@ def plan_backbone(declaration: Declaration) -> Backbone:
             addresses=addresses.address(network.prefix, probe.slot),
             prefix_lengths=addresses.lengths(network.prefix),
             gateways=_way_in(declaration, probe.uplink),
-            routes=(),
         )
         probes.append(ProbePoint(name, "", (link,)))
     return Backbone(networks, tuple(probes))

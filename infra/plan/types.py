@@ -172,7 +172,7 @@ class ProbeLink:
     addresses: Dual
     prefix_lengths: tuple[int, int]
     gateways: Dual | None
-    routes: tuple[Route, ...]
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
