@@ -9,8 +9,8 @@ Rule 3: every source says how its clause is known; the texts of the standards ar
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from datetime import date
+from functools import cached_property
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -44,6 +44,7 @@ class Document(_Record):
     """A document that controls refer to; ``read_from`` says what of it was really seen."""
 
     id: Identifier
+    short: Sentence
     title: Text
     edition: Annotated[Edition, Field(strict=False)]
     in_force_from: date | None = None

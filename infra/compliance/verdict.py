@@ -15,7 +15,7 @@ from datetime import date, datetime
 
 from infra.compliance.controls import Catalogue, Control
 from infra.compliance.evidence import Damage, Evidence, EvidenceRecord
-from infra.compliance.outcomes import Outcome, Scope, Words, worst
+from infra.compliance.outcomes import Outcome, Scope, Status, Words, worst
 from infra.compliance.planned import PlannedCheck
 from infra.errors import ComplianceError, ExitCode
 
@@ -122,6 +122,7 @@ class Verdict:
     unproven: tuple[Unproven, ...]
     damage: tuple[Damage, ...]
     catalogue_size: int
+    partly_tested: frozenset[str]
 
     @property
     def proved_controls(self) -> tuple[str, ...]:
@@ -149,18 +150,19 @@ class Verdict:
     @property
     def statement(self) -> Words:
         """Say what the number of proved controls means and what it does not."""
-        proved, total, open_ones = (
-            len(self.proved_controls),
-            self.catalogue_size,
-            len(self.unproven),
-        )
+        proved, total, unproven = self.proved_controls, self.catalogue_size, len(self.unproven)
+        in_part = len(self.partly_tested.intersection(proved))
+        mixed = total - len(proved) - unproven
         return Words(
-            f"{proved} trên {total} yêu cầu của danh mục được chứng minh trên các đối tượng đã "
-            f"kiểm tra; {open_ones} yêu cầu chưa có gì chứng minh. Con số này không phải là kết "
-            "luận hệ thống tuân thủ quy định về bảo đảm an toàn hệ thống thông tin theo cấp độ.",
-            f"{proved} of the catalogue's {total} controls are proved on what was checked; nothing "
-            f"proves {open_ones} of them yet. These figures are not a finding of compliance with "
-            "the rules on the security of information systems by level.",
+            f"{len(proved)} trên {total} yêu cầu của danh mục được chứng minh trên mọi đối tượng "
+            f"đã kiểm tra (trong đó {in_part} yêu cầu chỉ được chứng minh một phần nội dung), "
+            f"{mixed} yêu cầu chỉ được chứng minh trên một số đối tượng, {unproven} yêu cầu chưa "
+            "có gì chứng minh. Các con số này không phải là kết luận rằng hệ thống tuân thủ quy "
+            "định về bảo đảm an toàn hệ thống thông tin theo cấp độ.",
+            f"{len(proved)} of the catalogue's {total} controls are proved on every target that "
+            f"was checked ({in_part} of them only in part of what they ask), {mixed} on some "
+            f"targets only, and nothing proves {unproven} of them yet. These figures are not a "
+            "finding of compliance with the rules on the security of information systems by level.",
         )
 
 
@@ -201,6 +203,11 @@ def judge(
         unproven=_unproven(catalogue, by_control),
         damage=damage,
         catalogue_size=len(catalogue.controls),
+        partly_tested=frozenset(
+            name
+            for name, control in catalogue.controls.items()
+            if control.status is Status.PARTLY_AUTOMATED
+        ),
     )
 
 
