@@ -7,6 +7,7 @@ The manual is `playbooks/plugins/README.md`.
 from __future__ import annotations
 
 import base64
+import difflib
 import json
 import re
 import time
@@ -120,6 +121,15 @@ def access(where: str, entry: Mapping[str, Any], default_mode: str) -> dict[str,
     return {"mode": mode.zfill(4), "owner": owner, "group": group}
 
 
+def unified(one: Mapping[str, str]) -> str:
+    """One entry of `diff` as a text."""
+    if "prepared" in one:
+        return one["prepared"]
+    texts = [one[side].splitlines(keepends=True) for side in ("before", "after")]
+    lines = difflib.unified_diff(*texts, one["before_header"], one["after_header"])
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ no newline\n" for line in lines)
+
+
 def request_to_payload(request: Mapping[str, Any], program: Path = PROGRAM) -> str:
     """The one archive that is sent: the request and the program that answers it."""
     sources = {
@@ -163,6 +173,11 @@ class ActionModule(ActionBase):
             "show_differences": bool(self._task.diff),
         }
         answer = self._send(request, variables)
+        if "diff" in answer:
+            answer["diff"] = [{"prepared": unified(one)} for one in answer["diff"]]
+            if answer.get("failed"):
+                # Ansible shows no difference of a failed task, and this one is the reason.
+                answer["msg"] += "".join(f"\n{one['prepared']}" for one in answer["diff"]).rstrip()
         if guard and "guard" in answer:
             answer |= self._confirmed(guard, variables)
         return result | answer
@@ -189,9 +204,9 @@ class ActionModule(ActionBase):
         return {
             "failed": True,
             "guard": {"id": guard["id"], "outcome": "unknown"},
-            "msg": f"managed_files {self._role}: the guarded change could not be confirmed, and the "
-            f"host's record of it could not be read ({seen}); its own timer takes the change back; "
-            "look at the host's console when it stays away",
+            "msg": f"managed_files {self._role}: the guarded change was not confirmed and what the "
+            f"host recorded could not be read ({seen}); its own timer takes the change back; look "
+            "at its console when it stays away",
         }
 
     def _taken_back(self, answer: Mapping[str, Any]) -> dict[str, Any]:

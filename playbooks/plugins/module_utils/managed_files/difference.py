@@ -1,8 +1,7 @@
-"""Shows what a run changes, as unified differences; secrets are never shown."""
+"""Says what a run changes in a form that Ansible shows; secrets are never sent back."""
 
 from __future__ import annotations
 
-import difflib
 import grp
 import pwd
 from typing import TYPE_CHECKING
@@ -35,18 +34,19 @@ def _name(look_up: Callable[[int], Sequence], number: int) -> str:
 def difference(
     path: str, before: tuple[Thing, bytes], after: tuple[Thing, bytes], *, secret: bool
 ) -> dict[str, str]:
-    """One entry of Ansible's `diff`: header lines and a prepared text."""
+    """One entry of Ansible's `diff`; the controller makes the unified text of it."""
     headers = (f"{path} (now: {describe(before[0])})", f"{path} (then: {describe(after[0])})")
-    if before[1] == after[1]:
-        return {"prepared": f"--- {headers[0]}\n+++ {headers[1]}\n"}
+    header = f"--- {headers[0]}\n+++ {headers[1]}\n"
+    old, new = before[1], after[1]
+    if old == new:
+        return {"prepared": header}
     if secret:
-        return {"prepared": f"--- {headers[0]}\n+++ {headers[1]}\n(secret: not shown)\n"}
-    return {"prepared": _unified(before[1], after[1], *headers)}
-
-
-def _unified(old: bytes, new: bytes, old_header: str, new_header: str) -> str:
+        return {"prepared": f"{header}(secret: not shown)\n"}
     if max(len(old), len(new)) > LARGEST_SHOWN_BYTES or b"\0" in old + new:
-        return f"--- {old_header}\n+++ {new_header}\n({len(old)} and {len(new)} bytes: not shown)\n"
-    texts = [c.decode("utf-8", errors="replace").splitlines(keepends=True) for c in (old, new)]
-    lines = difflib.unified_diff(*texts, fromfile=old_header, tofile=new_header)
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ no newline\n" for line in lines)
+        return {"prepared": f"{header}({len(old)} and {len(new)} bytes: not shown)\n"}
+    texts = {"before": _text(old), "after": _text(new)}
+    return {"before_header": headers[0], "after_header": headers[1], **texts}
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", errors="replace")

@@ -15,7 +15,10 @@ def answer(record: Mapping) -> dict[str, object]:
     """The module's result for one request; a refusal is a failed result with its sentence."""
     try:
         return _answer(record)
-    except (run.Refusal, ValueError) as refusal:
+    except run.Refusal as refusal:
+        told = {"failed": True, "changed": False, "msg": str(refusal)}
+        return told | ({"diff": refusal.differences} if refusal.differences else {})
+    except ValueError as refusal:
         return {"failed": True, "changed": False, "msg": str(refusal)}
     except OSError as error:
         return {

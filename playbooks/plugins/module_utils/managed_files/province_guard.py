@@ -18,7 +18,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -132,6 +131,19 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
     _write_aside(aside, content, mode, None)
     Path(aside).replace(path)
     sync_directory(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder of ours with all in it, if it is there."""
+    # shutil is not part of the smallest Python that a bare host has.
+    for folder, folders, files in os.walk(path, topdown=False):
+        for name in files:
+            Path(folder, name).unlink()
+        for name in folders:
+            inner = Path(folder, name)
+            inner.unlink() if inner.is_symlink() else inner.rmdir()
+    if path.is_dir():
+        path.rmdir()
 
 
 def sync_directory(path: Path) -> None:
@@ -289,10 +301,10 @@ def finish(change: Change, outcome: str, reason: str, failures: Sequence[str], g
 
 def forget(guard: Path = GUARD) -> None:
     """Remove the pending change in one step, so that a cut leaves it whole or gone."""
-    shutil.rmtree(guard / "finished", ignore_errors=True)
+    remove_tree(guard / "finished")
     (guard / "pending").rename(guard / "finished")
     sync_directory(guard)
-    shutil.rmtree(guard / "finished")
+    remove_tree(guard / "finished")
 
 
 def run_command(command: Sequence[str]) -> str:

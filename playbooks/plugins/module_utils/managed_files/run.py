@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,17 +13,21 @@ from . import checks, manifest, packages
 from .decide import Action, Evidence, Plan, Wanted, decide, questionable
 from .difference import difference
 from .manifest import BOOTSTRAP, Entry, Manifest
-from .province_guard import ABSENT, Step, Thing, carry_out, keep, look, turned_round
+from .province_guard import ABSENT, Step, Thing, carry_out, keep, look, remove_tree, turned_round
 from .request import Request, wanted_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .checks import Check
 
 
 class Refusal(Exception):  # noqa: N818 (it is an answer of the module, not a defect)
     """The run cannot or must not go on; the text is a sentence for a person."""
+
+    def __init__(self, sentence: str, differences: Sequence[dict[str, str]] = ()) -> None:
+        super().__init__(sentence)
+        self.differences = list(differences)
 
 
 @dataclass(slots=True)
@@ -162,7 +165,7 @@ def refuse_other_hands(run: Run) -> None:
     """
     if not run.plan.blocked:
         return
-    said = []
+    said, shown = [], []
     for path, seen in run.plan.blocked.items():
         found = look(run.request.real(path))
         sentence = f"{path}: {seen}; nothing was changed on this host; "
@@ -173,15 +176,16 @@ def refuse_other_hands(run: Run) -> None:
             )
         else:
             sentence += "one path has one owner: remove it there, or declare another path"
-        said.append(f"{sentence}\n{_shown(run, path, found)}".rstrip())
-    raise Refusal("\n".join(said))
+        said.append(sentence)
+        shown.append(_shown(run, path, found))
+    raise Refusal("\n".join(said), shown)
 
 
-def _shown(run: Run, path: str, found: Thing) -> str:
+def _shown(run: Run, path: str, found: Thing) -> dict[str, str]:
     wanted = run.wanted.get(path)
     after = (wanted.thing, wanted.content) if wanted else (ABSENT, b"")
     before = Path(run.request.real(path)).read_bytes() if found.kind == "file" else b""
-    return difference(path, (found, before), after, secret=run.is_secret(path))["prepared"]
+    return difference(path, (found, before), after, secret=run.is_secret(path))
 
 
 def check_before_swap(run: Run) -> None:
@@ -206,10 +210,10 @@ def check_before_swap(run: Run) -> None:
         )
     if not present:
         return
-    with tempfile.TemporaryDirectory(prefix="province_managed_files.", dir="/run") as staged:
-        checks.stage(Path(staged), _new_tree(run))
+    with own_folder(run) as staged:
+        checks.stage(staged, _new_tree(run))
         for check in present:
-            said = checks.run_before_swap(check, Path(staged), [a.path for a in run.plan.actions])
+            said = checks.run_before_swap(check, staged, [a.path for a in run.plan.actions])
             if said:
                 raise Refusal(
                     f"managed_files {run.request.role}: the new files were refused, nothing was "
@@ -227,24 +231,37 @@ def keep_copies(run: Run) -> list[str]:
     copies = []
     for action in run.plan.actions:
         if action.backup:
-            source, copy = map(run.request.real, (action.path, action.backup))
+            copy = run.request.real(action.backup)
+            (run.request.state_folder / "backup").mkdir(mode=0o700, parents=True, exist_ok=True)
             Path(copy).parent.mkdir(parents=True, exist_ok=True)
-            (run.request.state_folder / "backup").chmod(0o700)
-            shutil.copy2(source, copy, follow_symlinks=False)
-            if run.request.owners:
-                os.chown(
-                    copy, action.step.before.uid, action.step.before.gid, follow_symlinks=False
-                )
+            with own_folder(run) as store:
+                if action.step.before.kind == "file":
+                    keep(store, run.before(action))
+                step = Step(copy, ABSENT, action.step.before)
+                carry_out([step], store, owners=run.request.owners)
             copies.append(action.backup)
     return copies
 
 
+@contextlib.contextmanager
+def own_folder(run: Run) -> Iterator[Path]:
+    """A folder in memory, for root only and for this run only."""
+    folder = Path(run.request.root or "/run") / f".province_managed_files.{os.getpid()}"
+    remove_tree(folder)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
 def steps(run: Run) -> list[Step]:
     """The plan's actions as steps on this machine."""
-    every = [
-        replace(action.step, path=run.request.real(action.path)) for action in run.plan.actions
+    return [
+        replace(action.step, path=run.request.real(action.path))
+        for action in run.plan.actions
+        if action.step.before != action.step.after
     ]
-    return [step for step in every if step.before != step.after]
 
 
 def fill(store: Path, run: Run) -> None:
@@ -267,8 +284,8 @@ def swap(run: Run) -> None:
         OSError: a path could not be changed; the paths are as they were.
     """
     place = manifest.place(run.manifest_folder, run.request.role)
-    with tempfile.TemporaryDirectory(prefix="province_managed_files.", dir="/run") as folder:
-        store, todo = Path(folder) / "content", steps(run)
+    with own_folder(run) as folder:
+        store, todo = folder / "content", steps(run)
         fill(store, run)
         _record(run, place, in_progress=True)
         try:
