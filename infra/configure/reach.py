@@ -12,7 +12,10 @@ from infra.inventory import Way, render_config
 
 REACHED, UNREACHABLE, REFUSED = "reached", "unreachable", "refused"
 LIMIT_SECONDS = 15
+APPLIED_FILE = "/var/lib/province/applied.json"
+"""Where base_system keeps the commit and plan of the last apply on a host."""
 _WORKERS = 8
+_LOOK = f"cat {APPLIED_FILE} 2>/dev/null || :"
 _WRONG_KEY = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")
 
 
@@ -24,13 +27,16 @@ class Reached:
     outcome: str
     way: Way | None
     sentence: str
+    applied: str = ""
+    """What the host remembers of its last apply: JSON, empty before the first."""
 
 
 def _classify(host: str, way: Way, answer: subprocess.CompletedProcess[str]) -> Reached:
     said = answer.stderr.strip().splitlines()
     last = said[-1] if said else f"ssh ended with {answer.returncode}"
     if answer.returncode == 0:
-        return Reached(host, REACHED, way, f"{host}: reached at {way.address} as {way.user}")
+        sentence = f"{host}: reached at {way.address}"
+        return Reached(host, REACHED, way, sentence, answer.stdout.strip())
     if any(mark in answer.stderr for mark in _WRONG_KEY):
         sentence = (
             f"{host}: the machine at {way.address} shows another host key than the pinned one; "
@@ -38,11 +44,8 @@ def _classify(host: str, way: Way, answer: subprocess.CompletedProcess[str]) -> 
         )
         return Reached(host, REFUSED, None, sentence)
     if "Permission denied" in answer.stderr:
-        sentence = (
-            f"{host}: {way.address} refuses the key {way.identity} for {way.user}; "
-            "restore the account, or bootstrap the host anew"
-        )
-        return Reached(host, REFUSED, None, sentence)
+        # The right machine answers; whether it is bare or its account is lost, bootstrap finds out.
+        return Reached(host, REACHED, way, f"{host}: reached at {way.address}, not yet taken over")
     return Reached(host, UNREACHABLE, None, f"{way.address}: {last}")
 
 
@@ -50,7 +53,7 @@ def _try(way: Way, known_hosts: Path, folder: Path) -> Reached:
     config = folder / f"reach_{way.host}_{way.address.replace(':', '_')}_{way.user}"
     config.write_text(render_config([way], known_hosts, folder), encoding="utf-8")
     command = ["ssh", "-F", str(config), "-o", "ControlPath=none", "-o", "BatchMode=yes"]
-    command += ["-o", "ConnectTimeout=5", way.host, "true"]
+    command += ["-o", "ConnectTimeout=5", way.host, _LOOK]
     try:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False

@@ -13,6 +13,8 @@ class Way:
     """How a host is reached now: which address, as whom, with which key, through what."""
 
     host: str
+    alias: str
+    """The name under which its key is pinned and certified: its full name."""
     address: str
     user: str
     identity: Path
@@ -27,7 +29,7 @@ def render_config(ways: Sequence[Way], known_hosts: Path, sockets: Path) -> str:
             "",
             f"Host {way.host}",
             f"    HostName {way.address}",
-            f"    HostKeyAlias {way.host}",
+            f"    HostKeyAlias {way.alias}",
             f"    User {way.user}",
             f"    IdentityFile {way.identity}",
         ]
@@ -52,15 +54,25 @@ def render_config(ways: Sequence[Way], known_hosts: Path, sockets: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_known_hosts(keys: Mapping[str, Sequence[str]], authority: str, domain: str) -> str:
-    """Pinned keys by host, and the authority that signs host keys of the province.
+def pin_missing(known_hosts: str, keys: Mapping[str, str], authority: str, domain: str) -> str:
+    """The known hosts with every host that has no pinned key yet, and the SSH host authority.
 
     Args:
-        keys: public host keys (`ssh-ed25519 AAAA...`) by host name.
-        authority: public key line of the SSH host authority; empty before the ceremony.
+        known_hosts: the file as it is; its pins stay, because bootstrap has changed them.
+        keys: the creator's public host keys (`ssh-ed25519 AAAA...`) by full name.
+        authority: public key line of the SSH host authority.
         domain: the province's domain; the authority is trusted for names under it only.
     """
-    lines = [f"{host} {key}" for host in sorted(keys) for key in keys[host]]
-    if authority:
-        lines.append(f"@cert-authority *.{domain} {authority}")
+    lines = known_hosts.splitlines()
+    pinned = {line.split(" ", 1)[0] for line in lines}
+    lines += [f"{name} {key}" for name, key in sorted(keys.items()) if name not in pinned]
+    trust = f"@cert-authority *.{domain} {' '.join(authority.split()[:2])}"
+    if trust not in lines:
+        lines = [line for line in lines if not line.startswith("@cert-authority")] + [trust]
     return "\n".join(lines) + "\n"
+
+
+def unpin(known_hosts: str, names: frozenset[str]) -> str:
+    """The known hosts without machines that were destroyed: what comes after has other keys."""
+    kept = [line for line in known_hosts.splitlines() if line.split(" ", 1)[0] not in names]
+    return "".join(f"{line}\n" for line in kept)

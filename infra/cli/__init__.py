@@ -1,0 +1,1 @@
+"""The command: a convenience over the stages, never a wall around them."""
