@@ -23,6 +23,7 @@ HOST_RULES: Mapping[str, Rule] = {
             "interface": rules.name,
             "protocol": rules.name,
             "ports": rules.many(rules.whole_number),
+            "leads_to": rules.optional_text,
             "flow": rules.optional_text,
         }
     ),

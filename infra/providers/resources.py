@@ -48,11 +48,17 @@ class ProbeLinkArgs:
 
 @dataclass(frozen=True, slots=True)
 class OpeningArgs:
-    """A way in from an uplink that anybody may use; `flow` is the permission that it comes from."""
+    """A way in from an uplink that anybody may use.
+
+    Attributes:
+        leads_to: the leg that it goes out by; empty where it ends on the host itself.
+        flow: the permission that it comes from; empty where there is none.
+    """
 
     interface: str
     protocol: str
     ports: Sequence[int]
+    leads_to: str
     flow: str
 
 

@@ -99,7 +99,11 @@ class Openings:
         uplinks = {leg.name for leg in host.interfaces if leg.kind == "uplink"}
         return {
             f"{rule.service}_{rule.protocol}_{rule.family}_{rule.chain}": OpeningArgs(
-                rule.interface_in, rule.protocol, rule.ports, self._origin(rule)
+                interface=rule.interface_in,
+                protocol=rule.protocol,
+                ports=rule.ports,
+                leads_to=rule.interface_out or "",
+                flow=self._origin(rule),
             )
             for rule in self.rules.get(host.name, ())
             if rule.interface_in in uplinks

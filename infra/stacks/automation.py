@@ -8,10 +8,11 @@
 4. What a killed run left is cleared before a stack is worked on, without asking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from infra.errors import StackError
 from infra.plan.types import Plan
@@ -207,6 +208,7 @@ class _Previews:
         self._openings = Openings.of(plan)
         self._authorized_keys = authorized_keys
         self._folder = folder
+        self._exports: dict[str, Mapping[str, Any]] = {}
 
     def make(self, site: str, *, refresh: bool) -> StackPreview:
         """Answers what would be done to one stack."""
@@ -221,6 +223,7 @@ class _Previews:
 
         self._engine.ensure(site)
         told, failure = self._engine.run(site, "preview", operation, self._program(site))
+        self._exports[site] = told.exports
         return _preview(site, told, failure)
 
     def apply(self, preview: StackPreview) -> StackUpdate:
@@ -228,6 +231,8 @@ class _Previews:
         site = preview.site
         if preview.is_refused:
             return StackUpdate(site, preview, failure=_refusal(preview))
+        if not preview.changes and not preview.drift:
+            return StackUpdate(site, preview, outputs=parse_outputs(site, self._exports[site]))
 
         def operation(stack: EngineStack, told: Collector) -> object:
             return stack.up(

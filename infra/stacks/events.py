@@ -22,7 +22,6 @@ _OPERATIONS: Mapping[OpType, Operation] = {
     OpType.UPDATE: "update",
     OpType.REPLACE: "replace",
     OpType.DELETE: "delete",
-    OpType.REFRESH: "refresh",
 }
 """Steps that tell something; the halves of a replacement are told by `replace`."""
 
@@ -97,13 +96,14 @@ class Collector:
     violations: list[Violation] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     exports: Mapping[str, Any] = field(default_factory=dict)
+    _looking: set[str] = field(default_factory=set)
 
     def __call__(self, event: EngineEvent) -> None:
         """Takes one event."""
         if event.resource_pre_event:
-            self._announced(event.resource_pre_event.metadata)
+            self._announced(event.resource_pre_event.metadata, event.resource_pre_event.planning)
         elif event.res_outputs_event:
-            self._ended(event.res_outputs_event.metadata)
+            self._ended(event.res_outputs_event.metadata, event.res_outputs_event.planning)
         elif event.res_op_failed_event:
             self._tell(event.res_op_failed_event.metadata, "failed")
         elif event.policy_event:
@@ -119,22 +119,30 @@ class Collector:
         elif event.diagnostic_event and event.diagnostic_event.severity == "error":
             self.errors.append(plain(event.diagnostic_event.message))
 
-    def _announced(self, step: StepEventMetadata) -> None:
-        self._tell(step, "started")
+    def _announced(self, step: StepEventMetadata, planning: bool | None) -> None:
+        if not planning:
+            self._tell(step, "started")
+        if step.op is OpType.REFRESH:
+            self._looking.add(step.urn)
+            return
         # A component is made and removed with what it groups: only its own words can change.
         known = step.type not in tokens.COMPONENTS or step.op is OpType.UPDATE
-        if step.op in _OPERATIONS and step.op is not OpType.REFRESH and _is_real(step) and known:
+        if step.op in _OPERATIONS and _is_real(step) and known:
             self.changes.append(_change(step, _OPERATIONS[step.op]))
 
-    def _ended(self, step: StepEventMetadata) -> None:
-        self._tell(step, "done")
+    def _ended(self, step: StepEventMetadata, planning: bool | None) -> None:
+        if not planning:
+            self._tell(step, "done")
         if step.type == "pulumi:pulumi:Stack" and step.new and step.new.outputs:
             self.exports = step.new.outputs
-        if step.op is OpType.REFRESH and (seen := _seen(step)):
-            self.drift.append(seen)
+        # What a look ends with is named after what it found; only its start says that it looks.
+        if step.urn in self._looking:
+            self._looking.discard(step.urn)
+            if seen := _seen(step):
+                self.drift.append(seen)
 
     def _tell(self, step: StepEventMetadata, phase: Phase) -> None:
-        if step.op in _WORK and _is_real(step):
+        if step.op in _WORK and _is_real(step) and step.type not in tokens.COMPONENTS:
             self.report(
                 Progress(site_code(self.stack), _name(step.urn), step.type, _WORK[step.op], phase)
             )
@@ -162,6 +170,8 @@ def _name(urn: str) -> str:
 
 
 def _change(step: StepEventMetadata, operation: Operation) -> Change:
+    if operation == "delete":
+        return Change(step.urn, step.type, _name(step.urn), operation, ())
     old = dict(step.old.inputs or {}) if step.old else {}
     new = dict(step.new.inputs or {}) if step.new else {}
     return Change(step.urn, step.type, _name(step.urn), operation, _differences(old, new))
@@ -169,7 +179,7 @@ def _change(step: StepEventMetadata, operation: Operation) -> Change:
 
 def _seen(step: StepEventMetadata) -> Change | None:
     """Answers how a resource was found otherwise than it was known; None when it was not."""
-    if not _is_real(step) or step.old is None:
+    if not _is_real(step) or step.type in tokens.COMPONENTS or step.old is None:
         return None
     old = dict(step.old.outputs or {})
     if step.new is None or not step.new.outputs:

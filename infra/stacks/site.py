@@ -1,5 +1,7 @@
 """`province:site:Site`: a site of any kind, with its networks, machines and places to look from."""
 
+from typing import Any
+
 import pulumi
 
 from infra.providers import tokens
@@ -36,8 +38,7 @@ class Site(pulumi.ComponentResource):
 
     def __init__(self, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         record = {name: getattr(args, name) for name in _RECORD}
-        zones = {"zones": list(args.zones), "absent_zones": dict(args.absent_zones)}
-        super().__init__(tokens.SITE, args.code, record | zones, opts)
+        super().__init__(tokens.SITE, args.code, record | _judged(args), opts)
         network = LabNetwork if args.substrate == "lab" else StaticNetwork
         child = pulumi.ResourceOptions(parent=self)
         networks = [network(one, child) for one in args.networks]
@@ -58,6 +59,32 @@ class Site(pulumi.ComponentResource):
             }
         )
         self.register_outputs({outputs.HOSTS: self.hosts})
+
+
+def _judged(args: SiteArgs) -> dict[str, Any]:
+    """Answers what policies judge against the site's own record, before anything is made."""
+    return {
+        "zones": list(args.zones),
+        "absent_zones": dict(args.absent_zones),
+        "networks": {
+            one.name: {"prefix_ipv4": one.prefix_ipv4, "prefix_ipv6": one.prefix_ipv6}
+            for one in args.networks
+        },
+        "machines": {
+            one.host.name: {
+                "functions": list(one.host.functions),
+                "support_end": one.host.support_end,
+                "uplinks": [leg.network for leg in one.host.links.values() if leg.kind == "uplink"],
+                "addresses": [
+                    address
+                    for leg in one.host.links.values()
+                    if leg.kind != "uplink"
+                    for address in leg.addresses
+                ],
+            }
+            for one in args.machines
+        },
+    }
 
 
 def _host(substrate: str, one: MachineArgs, opts: pulumi.ResourceOptions) -> LabHost | StaticHost:

@@ -1,0 +1,1 @@
+"""What is required: controls, waivers, and the policies that the engine runs."""
