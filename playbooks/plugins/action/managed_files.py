@@ -162,12 +162,13 @@ class ActionModule(ActionBase):
                 "managed_files: a check has after_swap and the task has a guard; guard.apply takes "
                 "the change back itself when a command fails; put the check's command there"
             )
+        removed = arguments.get("state") == "removed"
         request = {
             "role": self._role,
             "root": str(arguments.get("root") or ""),
             "take_over": [str(path) for path in variables.get("managed_files_take_over") or []],
             "objects": self._objects(arguments, variables),
-            "checks": checks,
+            "checks": [] if removed else checks,  # what comes back was there before
             "guard": guard,
             "check_mode": self._task.check_mode,
             "show_differences": bool(self._task.diff),

@@ -8,7 +8,7 @@ brings its own program: `module_utils/managed_files/`, each part loaded when it 
 
 from __future__ import annotations
 
-import base64
+import binascii
 import importlib.machinery
 import json
 import sys
@@ -53,7 +53,7 @@ class Parts:
 def main() -> int:
     """Unpack the request, answer it, print the answer."""
     arguments = json.loads(ARGUMENTS)
-    request = json.loads(zlib.decompress(base64.b64decode(arguments["payload"])))
+    request = json.loads(zlib.decompress(binascii.a2b_base64(arguments["payload"])))
     sys.meta_path.insert(0, Parts(request.pop("program")))
     from managed_files.entry_point import answer  # noqa: PLC0415 (it comes with the request)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .province_guard import ABSENT, Thing, look
+from .province_guard import ABSENT, Thing, look, run_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 CHECK_SECONDS = 120
 SHORTEST_SECRET = 6
@@ -29,8 +27,7 @@ exec "$@"
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A checker: its command, and whether it can only look after the swap."""
 
     command: tuple[str, ...]
@@ -98,26 +95,13 @@ def run_before_swap(check: Check, staged: Path, changed: Iterable[str]) -> str:
     folders = folders_to_cover(changed)
     pairs = [word for folder in folders for word in (f"{staged}{folder}", folder)]
     view = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _VIEW, "sh"]
-    return run(check, [*view, str(len(folders)), *pairs, *command])
+    whole = [*view, str(len(folders)), *pairs, *command]
+    return run_command(whole, CHECK_SECONDS, known_as=check.command)
 
 
-def run(check: Check, command: Sequence[str]) -> str:
-    """Run a checker's command; an empty answer is agreement, otherwise what it said."""
-    try:
-        result = subprocess.run(
-            command,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=CHECK_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f'"{check.text}" could not be run to its end: {error}'
-    if result.returncode == 0:
-        return ""
-    said = result.stdout.decode(errors="replace").strip()
-    return f'"{check.text}" exited {result.returncode}: {said}'
+def run_after_swap(check: Check) -> str:
+    """Run a checker on the live files; an empty answer is agreement."""
+    return run_command(check.command, CHECK_SECONDS)
 
 
 def redact(said: str, secrets: Iterable[bytes]) -> str:

@@ -13,8 +13,7 @@ A path that we no longer want is given back when it is as we wrote it; otherwise
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .manifest import BOOTSTRAP, Entry, Manifest
 from .province_guard import ABSENT, Step, Thing
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 BACKUP = "/var/lib/province/backup"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """One path as the role wants it; uid and gid are -1 where the account does not exist yet."""
 
     thing: Thing
@@ -35,8 +33,7 @@ class Wanted:
     originals: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What is known of this host, by path."""
 
     found: Mapping[str, Thing]
@@ -48,8 +45,7 @@ class Evidence:
     now: str  # for the names of kept copies
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """What is done at one path, for people to read."""
 
     path: str
@@ -58,13 +54,12 @@ class Action:
     backup: str = ""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What a run does. `manifest` is what is recorded when it is done."""
 
-    actions: list[Action] = field(default_factory=list)
-    blocked: dict[str, str] = field(default_factory=dict)  # path to what was seen
-    manifest: Manifest = field(default_factory=dict)
+    actions: list[Action]
+    blocked: dict[str, str]  # path to what was seen
+    manifest: Manifest
 
 
 def questionable(
@@ -82,7 +77,7 @@ def questionable(
 
 def decide(wanted: Mapping[str, Wanted], manifest: Manifest, evidence: Evidence) -> Plan:
     """The plan for one role on one host."""
-    plan = Plan()
+    plan = Plan([], {}, {})
     for path in sorted(wanted):
         if wanted[path].thing.kind == "directory":
             _directory(plan, path, wanted[path], manifest.get(path), evidence)
@@ -120,7 +115,7 @@ def _directory(
         if wanted.entry.origin.get("kind") != "parent" and origin.get("kind") == "parent":
             origin = {"kind": "made"}
     _do(plan, path, action, Step(path, found, wanted.thing))
-    plan.manifest[path] = replace(wanted.entry, origin=origin)
+    plan.manifest[path] = wanted.entry._replace(origin=origin)
 
 
 def _file(plan: Plan, path: str, wanted: Wanted, known: Entry | None, evidence: Evidence) -> None:
@@ -148,7 +143,7 @@ def _file(plan: Plan, path: str, wanted: Wanted, known: Entry | None, evidence: 
             backup = f"{BACKUP}{path}@{evidence.now}"
         origin = known.origin if known else _origin(reason, path, backup, evidence)
     _do(plan, path, action, step, backup)
-    plan.manifest[path] = replace(wanted.entry, origin=origin)
+    plan.manifest[path] = wanted.entry._replace(origin=origin)
 
 
 def _may_replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import guarding, manifest, run
+from . import manifest, run
 from .request import request_from
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def answer(record: Mapping) -> dict[str, object]:
 
 
 def _answer(record: Mapping) -> dict[str, object]:
+    if record.get("guard") or "confirm" in record:
+        from . import guarding  # noqa: PLC0415 (most tasks have no guard: its price is theirs)
     if "confirm" in record:
         return guarding.confirm(record["confirm"], record["settle_seconds"])
     request = request_from(record)

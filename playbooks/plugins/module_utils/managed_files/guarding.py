@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +111,7 @@ def hand_over(run: Run, options: GuardOptions) -> None:
         connection=connection(),
         armed_by=os.getpid(),
     )
-    write_file(folder / "change.json", json.dumps(asdict(change), sort_keys=True).encode(), 0o600)
+    write_file(folder / "change.json", json.dumps(change._asdict(), sort_keys=True).encode(), 0o600)
     folder.rename(GUARD / "pending")
     province_guard.sync_directory(GUARD)
     reason = f"no fresh connection confirmed it within {options.seconds} seconds"
@@ -183,14 +182,14 @@ def confirm(identity: str, settle_seconds: float) -> dict[str, object]:
         change = province_guard.pending()
         if change is None or change.id != identity:
             known = province_guard.outcome_of(identity)
-            return asdict(known) if known else {"outcome": "unknown"}
+            return known._asdict() if known else {"outcome": "unknown"}
         reason = _not_yet(change, settle_seconds)
         if reason:
             return {"outcome": "waiting", "reason": reason}
         how = "over a fresh ssh connection" if change.connection else "without ssh"
         province_guard.finish(change, "confirmed", how, [], GUARD)
     run_command(["systemctl", "stop", f"{RESTORE_UNIT}.timer"])
-    return asdict(province_guard.outcome_of(identity))
+    return province_guard.outcome_of(identity)._asdict()
 
 
 def _not_yet(change: Change, settle_seconds: float) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .province_guard import Thing, digest, write_file
 
@@ -17,8 +16,7 @@ BOOTSTRAP = "bootstrap"  # what the machine's creator put there; handed over to 
 _ROOMS = {"file": "files", "directory": "directories", "link": "links"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One path of the manifest.
 
     `origin` says what was there before: kind (nothing, package, original, taken_over, adopted,
@@ -33,7 +31,7 @@ class Entry:
     sha256: str = ""
     target: str = ""
     secret: bool = False
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = {}
     replaced: str = ""
 
     def accepts(self, found: Thing) -> bool:

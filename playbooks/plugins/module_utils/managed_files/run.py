@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import checks, manifest, packages
 from .decide import Action, Evidence, Plan, Wanted, decide, questionable
@@ -30,8 +29,7 @@ class Refusal(Exception):  # noqa: N818 (it is an answer of the module, not a de
         self.differences = list(differences)
 
 
-@dataclass(slots=True)
-class Run:
+class Run(NamedTuple):
     """What one run knows. Paths are as declared; `request.real` says where they lie."""
 
     request: Request
@@ -40,7 +38,7 @@ class Run:
     plan: Plan
     bootstrap: Manifest
     not_checked: list[str]
-    kept: dict[str, bytes] = field(default_factory=dict)  # contents that are given back
+    kept: dict[str, bytes]  # contents that are given back
 
     @property
     def manifest_folder(self) -> Path:
@@ -98,7 +96,7 @@ def prepare(request: Request) -> Run:
     evidence = _evidence(request, wanted, known, found, new_paths)
     kept = {path: thing for path, thing in evidence.given_back.items() if path not in wanted}
     plan = decide(wanted, known, evidence)
-    run = Run(request, wanted, known, plan, evidence.bootstrap, not_checked)
+    run = Run(request, wanted, known, plan, evidence.bootstrap, not_checked, kept={})
     for path, thing in kept.items():
         if thing.kind == "file":
             run.kept[path] = Path(request.real(known[path].origin["backup"])).read_bytes()
@@ -200,9 +198,9 @@ def check_before_swap(run: Run) -> None:
     present = [check for check in early if checks.is_installed(check)]
     absent = [check for check in early if check not in present]
     if run.request.check_mode:
-        run.not_checked += [f'"{c.text}" is not installed on this host yet' for c in absent]
+        run.not_checked.extend(f'"{c.text}" is not installed on this host yet' for c in absent)
         late = [check for check in run.request.checks if check.after_swap]
-        run.not_checked += [f'"{check.text}" can only look after the swap' for check in late]
+        run.not_checked.extend(f'"{c.text}" can only look after the swap' for c in late)
     elif absent:
         raise Refusal(
             f'managed_files {run.request.role}: checker "{absent[0].text}" is not installed on '
@@ -258,7 +256,7 @@ def own_folder(run: Run) -> Iterator[Path]:
 def steps(run: Run) -> list[Step]:
     """The plan's actions as steps on this machine."""
     return [
-        replace(action.step, path=run.request.real(action.path))
+        action.step._replace(path=run.request.real(action.path))
         for action in run.plan.actions
         if action.step.before != action.step.after
     ]
@@ -301,12 +299,12 @@ def swap(run: Run) -> None:
 
 def _check_after_swap(run: Run, late: list[Check], todo: list[Step], store: Path) -> None:
     for check in late:
-        said = checks.run(check, check.command)
+        said = checks.run_after_swap(check)
         if said:
             carry_out(turned_round(todo), store, owners=run.request.owners)
             place = manifest.place(run.manifest_folder, run.request.role)
             manifest.save(place, run.request.role, run.known)
-            again = checks.run(check, check.command)
+            again = checks.run_after_swap(check)
             told = f"; on the old files it said: {again}" if again else ""
             raise Refusal(
                 f"managed_files {run.request.role}: the new files were refused after the swap and "
@@ -326,7 +324,7 @@ def _record(run: Run, place: Path, *, in_progress: bool) -> None:
     if in_progress:
         before = {a.path: a.step.before for a in run.plan.actions}
         record = {
-            path: replace(entry, replaced=before[path].sha256 or before[path].target)
+            path: entry._replace(replaced=before[path].sha256 or before[path].target)
             if path in before
             else entry
             for path, entry in {**run.known, **record}.items()
