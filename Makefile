@@ -87,8 +87,9 @@ check_types:
 check_yaml:
 	yamllint --strict .
 
+# ansible.cfg refuses to run without an inventory, but roles are read here and run nowhere.
 check_roles:
-	ansible-lint --offline
+	ANSIBLE_INVENTORY_UNPARSED_FAILED=false ansible-lint --offline
 
 check_tests:
 	pytest --quiet $(fast_tests)
