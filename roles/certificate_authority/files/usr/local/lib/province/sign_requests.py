@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path("/etc/province/authority")
 LIMIT_SECONDS = 30
 
 
-def main():
+def main() -> None:
     """Signs everything or nothing: exits with a sentence at the first request that is refused."""
     settings = json.loads((FOLDER / "ca.json").read_text())
     name = settings["dnsNames"][0]
@@ -33,32 +34,34 @@ def main():
         }
         certificates = {one["name"]: sign(one, place, environment) for one in wanted}
         revocation_list = step(
-            ["crl", "inspect", f"--ca={FOLDER / 'issuing.pem'}", "--format=pem"]
-            + [settings["crl"]["idpURL"]],
+            [
+                *("crl", "inspect", f"--ca={FOLDER / 'issuing.pem'}", "--format=pem"),
+                settings["crl"]["idpURL"],
+            ],
             environment,
         )
     json.dump({"certificates": certificates, "revocation_list": revocation_list}, sys.stdout)
 
 
-def sign(wanted, place, environment):
+def sign(wanted: dict[str, Any], place: Path, environment: dict[str, str]) -> str:
     """Answers the certificate for one request, followed by the issuing authority's own."""
     request, certificate = place / "request.pem", place / "certificate.pem"
     request.write_text(wanted["request"])
     token = step(
-        ["ca", "token", wanted["common_name"]]
-        + [f"--san={name}" for name in wanted["dns_names"] + wanted["addresses"]]
-        + ["--provisioner=controller", f"--key={FOLDER / 'provisioner_key.pem'}"]
-        + [f"--password-file={FOLDER / 'issuing_passphrase'}"],
+        [
+            *("ca", "token", wanted["common_name"]),
+            *(f"--san={name}" for name in wanted["dns_names"] + wanted["addresses"]),
+            *("--provisioner=controller", f"--key={FOLDER / 'provisioner_key.pem'}"),
+            f"--password-file={FOLDER / 'issuing_passphrase'}",
+        ],
         environment,
     ).strip()
-    step(
-        ["ca", "sign", "--force", str(request), str(certificate)],
-        {**environment, "STEP_TOKEN": token},
-    )
+    with_token = {**environment, "STEP_TOKEN": token}
+    step(["ca", "sign", "--force", str(request), str(certificate)], with_token)
     return certificate.read_text()
 
 
-def step(arguments, environment):
+def step(arguments: list[str], environment: dict[str, str]) -> str:
     """Answers what `step` printed, or ends the process with what it complained about."""
     done = subprocess.run(
         ["/usr/bin/step", *arguments],

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Keeps this host's certificates: makes keys and requests, installs, renews, fetches revocations.
 
-    host_certificate.py request    JSON of the requests for what is missing or says the wrong thing
+    host_certificate.py look       JSON of what is missing or says the wrong thing; changes nothing
+    host_certificate.py request    the same with a request for each, made with a new key
     host_certificate.py install    installs the signed certificates given as JSON on standard input
     host_certificate.py renew      renews what has passed two thirds of its lifetime, with a new key
     host_certificate.py fetch      fetches the revocation list
@@ -42,7 +43,7 @@ class RefusedError(Exception):
 
 def main(arguments: list[str]) -> None:
     """Runs one verb; several failures are all reported before it ends."""
-    verbs = {"request": request, "install": install, "renew": renew, "fetch": fetch}
+    verbs = {"look": look, "request": request, "install": install, "renew": renew, "fetch": fetch}
     if len(arguments) != 1 or arguments[0] not in verbs:
         sys.exit(__doc__)
     settings = json.loads(SETTINGS.read_text())
@@ -52,17 +53,28 @@ def main(arguments: list[str]) -> None:
         sys.exit("\n".join(failures))
 
 
+def look(settings: Settings) -> list[str]:
+    """Prints which certificates do not do, and why."""
+    return ask_for(settings, subject)
+
+
 def request(settings: Settings) -> list[str]:
-    """Prints a request for each certificate that does not do, and says why it does not."""
-    requests, failures = [], []
-    for wanted in settings["certificates"]:
-        try:
-            reason = why_not(wanted)
-            give_away(wanted)
-            if reason:
-                requests.append({**subject(wanted), "request": new_request(wanted), "why": reason})
-        except RefusedError as refusal:
-            failures.append(str(refusal))
+    """Prints a request for each certificate that does not do, and brings owners in line."""
+    failures = attempt_all(settings["certificates"], give_away)
+    return failures + ask_for(
+        settings, lambda wanted: {**subject(wanted), "request": new_request(wanted)}
+    )
+
+
+def ask_for(settings: Settings, ask: Callable[[Wanted], Wanted]) -> list[str]:
+    """Prints what `ask` answers for each certificate that does not do, with the reason."""
+    requests: list[Wanted] = []
+
+    def ask_one(wanted: Wanted) -> None:
+        if reason := why_not(wanted):
+            requests.append({**ask(wanted), "why": reason})
+
+    failures = attempt_all(settings["certificates"], ask_one)
     json.dump({"requests": requests}, sys.stdout)
     return failures
 
@@ -199,14 +211,14 @@ def is_due(wanted: Wanted) -> bool:
 
 def expired(certificate: Path) -> bool:
     """Answers whether a certificate's end has passed."""
-    command = ["openssl", "x509", "-noout", "-checkend", "0", "-in", certificate]
+    command: Command = ["openssl", "x509", "-noout", "-checkend", "0", "-in", certificate]
     return run_for_code(command, (0, 1)) == 1
 
 
 def trusted(certificate: Path) -> bool:
     """Answers whether our own authority has signed a certificate."""
-    command = ["openssl", "verify", "-no_check_time", "-CAfile", ROOT, "-untrusted", ISSUING]
-    return run_for_code([*command, certificate], (0, 2)) == 0
+    authorities: Command = ["-no_check_time", "-CAfile", ROOT, "-untrusted", ISSUING]
+    return run_for_code(["openssl", "verify", *authorities, certificate], (0, 2)) == 0
 
 
 def public_key(command: Command) -> str:
