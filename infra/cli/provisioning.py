@@ -123,7 +123,9 @@ class Run:
         preflight.require(needs, [self.environment.state, cache_root()])
 
     def _stack_progress(self, told: StackProgress) -> None:
-        self.progress.say(str(told))
+        self.progress.say(
+            f"{told.site}: {told.operation} {told.name}: {told.phase}".replace(" :", ":")
+        )
 
     def _machine_failures(self, updates: tuple[StackUpdate, ...]) -> dict[str, str]:
         failed = {}

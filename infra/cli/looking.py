@@ -1,0 +1,191 @@
+"""Verbs that look: what is there, and what something is and why."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.environment import Environment, find_environment
+from infra.cli.progress import now, print_plain
+from infra.cli.provisioning import applied_plan
+from infra.errors import JournalError, RefusedError
+from infra.journal import Journal, hold_lock
+from infra.lab.lab import Lab
+from infra.lab.registry import list_labs
+from infra.model import nearest
+from infra.plan import Flow, Host, Plan
+
+lab_verbs = typer.Typer(no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="ENV")]
+HostArgument = Annotated[str, typer.Argument(metavar="HOST")]
+
+
+def _last_run(environment: Environment) -> dict[str, Any]:
+    entries = Journal(environment.state, "", "", now).entries()
+    if not entries:
+        return {}
+    run = entries[-1].run
+    sites = {
+        one.subject: {"outcome": one.outcome, "detail": one.detail}
+        for one in entries
+        if one.run == run and one.stage == "site"
+    }
+    return {"run": run, "verb": entries[-1].verb, "at": entries[-1].at, "sites": sites}
+
+
+def status_data(environment: Environment) -> dict[str, Any]:
+    """What is there now, looked at, beside what was applied last."""
+    lab = Lab(environment.state)
+    hosts = {name: lab.read_host(name).power for name in lab.hosts()}
+    try:
+        planned = [host.name for host in applied_plan(environment).hosts()]
+    except JournalError:
+        planned = []
+    for name in planned:
+        hosts.setdefault(name, "absent")
+    return {
+        "environment": environment.name,
+        "hosts": hosts,
+        "probe_points": list(lab.probe_points()),
+        "last_run": _last_run(environment),
+        "report": str(environment.report / "report.html")
+        if (environment.report / "report.html").exists()
+        else None,
+    }
+
+
+def status_lines(environment: Environment) -> list[str]:
+    """The same for people."""
+    data = status_data(environment)
+    lines = [f"{name}: {power}" for name, power in sorted(data["hosts"].items())]
+    lines = lines or [f"{environment.name}: no machines"]
+    last = data["last_run"]
+    if last:
+        lines.append(f"last run: {last['verb']} at {last['at']}")
+        lines += [
+            f"  site {code}: {site['outcome']} ({site['detail']})"
+            for code, site in sorted(last["sites"].items())
+        ]
+    if data["report"]:
+        lines.append(f"report: {data['report']}")
+    return lines
+
+
+def _flow_line(flow: Flow) -> str:
+    ports = ", ".join(str(port) for port in flow.ports)
+    return (
+        f"  {flow.source} -> {flow.target} {flow.service} {flow.protocol} {ports}: "
+        f"{flow.why} ({flow.origin})"
+    )
+
+
+def _explain_host(plan: Plan, host: Host) -> list[str]:
+    site = plan.site(host.site)
+    lines = [
+        f"{host.name} ({host.fqdn}): {host.machine.purpose}",
+        (
+            f"  site {site.code} {site.title}, level {site.level}; "
+            f"declared in blueprints.{site.blueprint}.hosts.{host.declared_as}"
+        ),
+        f"  owner {host.machine.owner}; failure domain {host.failure_domain}",
+        "  functions: " + ", ".join(f"{name} (roles/{name})" for name in host.functions),
+    ]
+    lines += [f"  {leg.name}: {', '.join(leg.cidrs())}" for leg in host.interfaces]
+    lines += ["reached by:"] + [_flow_line(one) for one in plan.flows if one.target == host.name]
+    lines += ["reaches:"] + [_flow_line(one) for one in plan.flows if one.source == host.name]
+    return lines
+
+
+def _explain_port(plan: Plan, port: int) -> list[str]:
+    flows = [flow for flow in plan.flows if port in flow.ports]
+    if not flows:
+        return [f"port {port}: no flow opens it anywhere; it is closed"]
+    return [f"port {port}:", *(_flow_line(flow) for flow in flows)]
+
+
+def _explain_address(plan: Plan, address: str) -> list[str]:
+    wanted = ipaddress.ip_address(address)
+    for host in plan.hosts():
+        for leg in host.interfaces:
+            own = [ipaddress.ip_address(one) for one in leg.addresses.both()]
+            virtual = (
+                [ipaddress.ip_address(one) for one in leg.virtual.both()] if leg.virtual else []
+            )
+            if wanted in own + virtual:
+                word = "the gateway's address" if wanted in virtual else "an address"
+                return [
+                    f"{address}: {word} on {leg.name} of {host.name}",
+                    *_explain_host(plan, host),
+                ]
+    for site in plan.sites:
+        for network in site.networks:
+            if any(wanted in ipaddress.ip_network(prefix) for prefix in network.prefix.both()):
+                return [
+                    (
+                        f"{address}: free, in the zone {network.zone} of site {site.code} "
+                        f"{site.title} ({', '.join(network.prefix.both())})"
+                    )
+                ]
+    return [f"{address}: in no network of the province"]
+
+
+def explain_subject(plan: Plan, subject: str) -> str:
+    """What a host, an address or a port is, and where it comes from.
+
+    Raises:
+        RefusedError: it is none of the three.
+    """
+    if subject.isdigit():
+        return "\n".join(_explain_port(plan, int(subject)))
+    try:
+        ipaddress.ip_address(subject)
+    except ValueError:
+        names = {name: host for host in plan.hosts() for name in (host.name, host.fqdn)}
+        if subject not in names:
+            raise RefusedError(
+                f"{subject!r}: is no host, address or port of this province; "
+                f"{nearest(subject, names)}"
+            ) from None
+        return "\n".join(_explain_host(plan, names[subject]))
+    return "\n".join(_explain_address(plan, subject))
+
+
+def _one_host(environment: Environment, host: str) -> Lab:
+    lab = Lab(environment.state)
+    if host not in lab.hosts():
+        raise RefusedError(f"{host!r}: is no machine of this lab; {nearest(host, lab.hosts())}")
+    return lab
+
+
+@lab_verbs.command()
+def stop(name: Name, host: HostArgument) -> None:
+    """Switch one machine off, as its administrator would."""
+    environment = find_environment(name)
+    with hold_lock(environment.state, "lab stop", now()):
+        _one_host(environment, host).stop_host(host)
+    print_plain(f"{host}: stopped")
+
+
+@lab_verbs.command()
+def start(name: Name, host: HostArgument) -> None:
+    """Switch one machine on."""
+    environment = find_environment(name)
+    with hold_lock(environment.state, "lab start", now()):
+        _one_host(environment, host).start_host(host)
+    print_plain(f"{host}: running")
+
+
+@lab_verbs.command("list")
+def list_verb() -> None:
+    """List every lab of this machine, whoever made it."""
+    labs = list_labs()
+    for entry in labs:
+        where = entry.state_directory or Path("unknown checkout")
+        print_plain(
+            f"{entry.identifier}: {where}, running: {', '.join(entry.hosts_running) or '-'}"
+        )
+    if not labs:
+        print_plain("no lab on this machine")

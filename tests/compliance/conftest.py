@@ -1,0 +1,192 @@
+"""Evidence from tests: the one touch-point with testinfra, and the writer of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from harness import CouldNotCheck, NotApplicable, NotShown, Place, Seen, World, load_world
+
+from infra.compliance.controls import Catalogue
+from infra.compliance.evidence import Evidence, append_evidence
+from infra.compliance.from_plan import planned_checks
+from infra.compliance.load import load_catalogue
+from infra.compliance.outcomes import Outcome, Scope
+from infra.compliance.planned import PlannedCheck
+from infra.plan import Host, Site, digest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("province")
+    group.addoption("--environment", default="lab", help="environment under inventories/")
+    group.addoption("--evidence", default=None, help="file that evidence is appended to")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "control(id): the control that a test proves")
+    world = load_world(config.getoption("--environment"))
+    config.stash[_WORLD] = world
+    config.stash[_CATALOGUE] = load_catalogue(ROOT / "policies" / "controls")
+    config.stash[_PLANNED] = planned_checks(world.plan, config.stash[_CATALOGUE])
+    config.stash[_DIGEST] = digest(world.plan)
+    if not config.option.hosts:
+        config.option.hosts = ",".join(f"ssh://{host.name}" for host in world.plan.hosts())
+        config.option.ssh_config = str(world.state / "ssh_config")
+
+
+_WORLD = pytest.StashKey[World]()
+_CATALOGUE = pytest.StashKey[Catalogue]()
+_PLANNED = pytest.StashKey[tuple[PlannedCheck, ...]]()
+_DIGEST = pytest.StashKey[str]()
+_SEEN = pytest.StashKey[Seen]()
+_CHECK = pytest.StashKey[PlannedCheck]()
+_STARTED = pytest.StashKey[datetime]()
+
+
+def _control(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("control")
+    if marker is None:
+        raise pytest.UsageError(f"{item.nodeid}: names no control; add @pytest.mark.control(ID)")
+    return str(marker.args[0])
+
+
+def _test_name(item: pytest.Item) -> str:
+    return f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "site" in metafunc.fixturenames:
+        plan = metafunc.config.stash[_WORLD].plan
+        metafunc.parametrize("site", plan.sites, ids=[site.code for site in plan.sites])
+
+
+def _find(item: pytest.Item, planned: tuple[PlannedCheck, ...]) -> PlannedCheck | None:
+    """The planned check that a collected test is for: its control, its test, its place."""
+    params = getattr(item, "callspec", None)
+    values = params.params if params else {}
+    host = values.get("_testinfra_host")
+    name = host.backend.hostname if host is not None else None
+    site = values["site"].code if "site" in values else None
+    control, test = _control(item), _test_name(item)
+    for check in planned:
+        if (check.control, check.test) != (control, test):
+            continue
+        if check.target is Scope.HOST and check.host == name:
+            return check
+        if check.target is Scope.SITE and check.site == site and name is None:
+            return check
+        if check.target is Scope.PROVINCE and site is None and name is None:
+            return check
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept, dropped = [], []
+    for item in items:
+        check = _find(item, config.stash[_PLANNED])
+        if check is None or check.exempt:
+            dropped.append(item)
+        else:
+            item.stash[_CHECK] = check
+            kept.append(item)
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = kept
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> World:
+    return request.config.stash[_WORLD]
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest, world: World) -> Host:
+    """The planned host that a host-scoped test looks at."""
+    name = request.node.stash[_CHECK].host
+    return world.plan.host(name)
+
+
+@pytest.fixture
+def its_site(target: Host, world: World) -> Site:
+    return world.plan.site(target.site)
+
+
+@pytest.fixture
+def place(world: World):  # noqa: ANN201 - a function of a name
+    def at(name: str) -> Place:
+        return world.place(name)
+
+    return at
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Seen:
+    return request.node.stash.setdefault(_SEEN, Seen())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    item.stash[_STARTED] = datetime.now(UTC)
+    return (yield)
+
+
+def _judged(error: BaseException | None, seen: Seen) -> tuple[Outcome, str]:
+    if error is None:
+        if not seen.observations:
+            return Outcome.COULD_NOT_CHECK, "the test recorded nothing that it saw"
+        return Outcome.PROVED, ""
+    words = str(error).strip() or type(error).__name__
+    kinds = {
+        NotShown: Outcome.NOT_SHOWN,
+        NotApplicable: Outcome.NOT_APPLICABLE,
+        CouldNotCheck: Outcome.COULD_NOT_CHECK,
+        AssertionError: Outcome.FAILED,
+    }
+    for kind, outcome in kinds.items():
+        if isinstance(error, kind):
+            return outcome, words
+    return Outcome.COULD_NOT_CHECK, f"{type(error).__name__}: {words}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    report = yield
+    ended_in_setup = call.when == "setup" and call.excinfo is not None
+    if call.when != "call" and not ended_in_setup:
+        return report
+    seen = item.stash.get(_SEEN, Seen())
+    outcome, reason = _judged(call.excinfo.value if call.excinfo else None, seen)
+    _keep(item, outcome, reason, seen)
+    if outcome in {Outcome.NOT_SHOWN, Outcome.NOT_APPLICABLE}:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"{outcome}: {reason}")
+    elif outcome is Outcome.COULD_NOT_CHECK:
+        report.outcome = "failed"
+        report.longrepr = f"could_not_check: {reason}"
+    return report
+
+
+def _keep(item: pytest.Item, outcome: Outcome, reason: str, seen: Seen) -> None:
+    path = item.config.getoption("--evidence")
+    if path is None:
+        return
+    check = item.stash[_CHECK]
+    evidence = Evidence(
+        control=check.control,
+        target=check.target,
+        site=check.site,
+        host=check.host,
+        test=_test_name(item),
+        outcome=outcome,
+        seen=tuple(seen.observations),
+        reason=reason,
+        started_at=item.stash[_STARTED],
+        ended_at=datetime.now(UTC),
+        plan_digest=item.config.stash[_DIGEST],
+    )
+    append_evidence(Path(path), [evidence])
