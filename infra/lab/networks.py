@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from infra.errors import LabError
 from infra.lab import names
 from infra.lab.commands import run, run_json
 from infra.lab.specs import Link, ObservedLink, ProbePointSpec
@@ -70,8 +71,13 @@ def delete_namespace(name: str) -> None:
 def ensure_bridge(parent: str, network: str) -> None:
     """Makes the bridge of a network: no spanning tree, and multicast flooded to every port."""
     bridge = names.bridge_name(network)
-    if bridge not in {link["ifname"] for link in _bridges(parent)}:
-        run(["ip", "-n", parent, "link", "add", bridge, "type", "bridge"])
+    if network not in bridges(parent):
+        try:
+            run(["ip", "-n", parent, "link", "add", bridge, "type", "bridge"])
+        except LabError:
+            # Two machines of one network may be made at the same time: the other was faster.
+            if bridge not in {link["ifname"] for link in _bridges(parent)}:
+                raise
     plain = ["stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
     run(["ip", "-n", parent, "link", "set", bridge, "alias", network, "type", "bridge", *plain])
     run(["ip", "-n", parent, "link", "set", bridge, "up"])
