@@ -165,7 +165,7 @@ class ActionModule(ActionBase):
         removed = arguments.get("state") == "removed"
         request = {
             "role": self._role,
-            "root": str(arguments.get("root") or ""),
+            "root": str(arguments.get("root") or variables.get("managed_files_root") or ""),
             "take_over": [str(path) for path in variables.get("managed_files_take_over") or []],
             "objects": self._objects(arguments, variables),
             "checks": [] if removed else checks,  # what comes back was there before
@@ -287,7 +287,8 @@ class ActionModule(ActionBase):
                 yield self._path(room, str(path)), entry, scope
 
     def _path(self, room: str, path: str) -> str:
-        if not path.startswith("/") or str(Path(path)) != path or ".." in Path(path).parts:
+        plain = path.startswith("/") and str(Path(path)) == path and ".." not in Path(path).parts
+        if not plain or "{{" in path:
             raise AnsibleActionFail(
                 f"managed_files {room}: {path!r} is no plain absolute path; write it as /etc/name"
             )

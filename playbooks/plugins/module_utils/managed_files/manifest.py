@@ -92,8 +92,15 @@ def render(role: str, manifest: Manifest) -> bytes:
 
 
 def desired_digest(role: str, manifest: Manifest) -> str:
-    """Digest over the desired state alone: equal on two hosts that should hold the same."""
-    state = {path: {"kind": entry.kind, **entry.desired()} for path, entry in manifest.items()}
+    """Digest over the desired state alone: equal on two hosts that should hold the same.
+
+    Parents that were missing on this host are no part of it.
+    """
+    state = {
+        path: {"kind": entry.kind, **entry.desired()}
+        for path, entry in manifest.items()
+        if entry.origin.get("kind") != "parent"
+    }
     return digest(json.dumps([SCHEMA, role, state], sort_keys=True).encode())
 
 

@@ -167,11 +167,12 @@ def carry_out(steps: Sequence[Step], store: Path, *, owners: bool = True) -> Non
         for step in _in_order(steps, "file", "link"):
             asides[step.path] = _prepare(step, store, owners=owners)
         for step in _in_order(steps, "file", "link"):
+            Path(asides[step.path]).replace(step.path)
+            del asides[step.path]
             done.append(step)
-            Path(asides.pop(step.path)).replace(step.path)
         for step in reversed(_in_order(steps, "absent")):
-            done.append(step)
             _take_away(step.path)
+            done.append(step)
         for folder in sorted({str(Path(step.path).parent) for step in steps}):
             if Path(folder).is_dir():
                 sync_directory(Path(folder))
