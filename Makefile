@@ -11,10 +11,12 @@ export PYTHONUNBUFFERED := 1
 # Folders of tests, cheap ones first; what is not written yet is left out.
 fast_tests := $(wildcard tests/unit tests/stacks tests/repository)
 all_tests := $(fast_tests) $(wildcard tests/roles tests/scenarios tests/end_to_end)
-molecule_roles := $(patsubst roles/%/molecule,%,$(wildcard roles/*/molecule))
+# Roles that stand alone, and the three of them that `make test` takes.
+roles := $(patsubst roles/%/molecule,%,$(wildcard roles/*/molecule))
+roles_of_test := $(filter name_service time_service log_collection,$(roles))
 
 .PHONY: help environment install lab verify destroy check check_format check_lint check_types \
-	check_yaml check_roles check_tests test test_roles benchmark lock clean
+	check_yaml check_roles check_tests check_scenarios test test_roles benchmark lock clean
 
 help: ## 0 | Print this help
 	@awk 'BEGIN {FS = " ## | \\| "} \
@@ -45,16 +47,14 @@ check: environment ## 3 (5) | Format, lint, types, and the tests that need no ma
 test: install ## 25 (40) | Everything, with the lab built from nothing to nothing (root)
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
 	  check_format check_lint check_types check_yaml check_roles
-	@echo 'test: pytest $(all_tests)'
-	pytest $(all_tests)
+	@code=0; \
+	$(MAKE) --no-print-directory check_scenarios roles='$(roles_of_test)' || code=$$?; \
+	echo 'test: pytest $(all_tests)'; \
+	pytest $(all_tests) || code=$$?; \
+	exit $$code
 
-test_roles: install ## 30 | Molecule over every role that stands alone (root)
-	@failed=''; \
-	for role in $(molecule_roles); do \
-	  echo "test_roles: $$role"; \
-	  (cd "roles/$$role" && molecule test) || failed="$$failed $$role"; \
-	done; \
-	[ -z "$$failed" ] || { echo "test_roles: failed:$$failed" >&2; exit 1; }
+test_roles: install ## 30 | Molecule over every role that stands alone, or roles='time_sync ...' (root)
+	@$(MAKE) --no-print-directory check_scenarios
 
 benchmark: install ## 10 | Measure time and memory of the plan, the preview and the lab (root)
 	pytest tests/benchmarks
@@ -74,7 +74,7 @@ clean: ## 0 | Remove what the checks and the environment left in this checkout
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
 	find $(wildcard infra policies tests roles playbooks) -name __pycache__ -prune -exec rm -rf {} +
 
-# The parts of `check`; each can be called alone.
+# The parts of `check` and `test`; each can be called alone in an installed checkout.
 check_format:
 	ruff format --check .
 
@@ -93,3 +93,11 @@ check_roles:
 
 check_tests:
 	pytest --quiet $(fast_tests)
+
+check_scenarios:
+	@failed=''; \
+	for role in $(roles); do \
+	  echo "molecule test: $$role"; \
+	  (cd "roles/$$role" && molecule test) || failed="$$failed $$role"; \
+	done; \
+	[ -z "$$failed" ] || { echo "molecule test: failed:$$failed" >&2; exit 1; }

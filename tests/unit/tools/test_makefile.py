@@ -94,6 +94,19 @@ def test_make_check_fails_when_one_part_fails_and_still_runs_the_others(
     assert done.returncode != 0
 
 
+@pytest.mark.parametrize("failing", ["molecule", "pytest"])
+def test_make_test_ends_with_pytest_and_loses_no_failure_before_it(
+    make: Make, commands: Path, failing: str
+) -> None:
+    for name in ("ruff", "mypy", "yamllint", "ansible-lint", "molecule", "pytest"):
+        pretend(commands, name, f"echo ran {name}; exit {int(name == failing)}")
+    done = make("--old-file=install", "test")
+    ran = re.findall(r"^ran (\S+)$", done.stdout, re.MULTILINE)
+    assert ran.count("molecule") == 3
+    assert ran[-1] == "pytest"
+    assert done.returncode != 0
+
+
 def test_make_test_does_not_reach_pytest_when_a_check_fails(make: Make, commands: Path) -> None:
     for name in ("ruff", "mypy", "yamllint", "ansible-lint", "pytest"):
         pretend(commands, name, f"echo ran {name}; exit {int(name == 'mypy')}")
