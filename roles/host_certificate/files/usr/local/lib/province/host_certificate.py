@@ -104,10 +104,10 @@ def renew(settings: Settings) -> list[str]:
         where = [f"--ca-url={settings['authority']['url']}", f"--root={ROOT}", "--force"]
         if expired(certificate):
             # No connection is possible with an expired certificate, so the request carries it
-            # instead; the authority allows that to renew, but not to change the key.
+            # instead, with its chain; the authority lets that renew, but not change the key.
             shutil.copy2(key, fresh / "key.pem")
             out = [f"--out={fresh / 'chain.pem'}", "--mtls=false"]
-            run(["step", "ca", "renew", *where, *out, certificate, key])
+            run(["step", "ca", "renew", *where, *out, folder / "chain.pem", key])
         else:
             out = [f"--out-cert={fresh / 'chain.pem'}", f"--out-key={fresh / 'key.pem'}"]
             curve = ["--kty=EC", "--curve=P-256"]
@@ -155,17 +155,14 @@ def why_not(wanted: Wanted) -> str:
     certificate = folder / "certificate.pem"
     if not certificate.is_file() or not (folder / "key.pem").is_file():
         return "there is none"
-    if expired(certificate):
-        return "it has expired"
-    if public_key(["openssl", "x509", "-noout", "-pubkey", "-in", certificate]) != public_key(
-        ["openssl", "pkey", "-pubout", "-in", folder / "key.pem"]
-    ):
-        return "it belongs to another key"
-    if names(certificate) != wanted_names(wanted):
-        return "it says other names"
-    if not trusted(certificate):
-        return "another authority has signed it"
-    return ""
+    faults: dict[str, Callable[[], bool]] = {
+        "it has expired": lambda: expired(certificate),
+        "it belongs to another key": lambda: not fits(certificate, folder / "key.pem"),
+        "it says other names": lambda: names(certificate) != wanted_names(wanted),
+        "another authority has signed it": lambda: not trusted(certificate),
+        "it has been revoked": lambda: serial(certificate) in revoked(),
+    }
+    return next((reason for reason, is_so in faults.items() if is_so()), "")
 
 
 def names(certificate: Path) -> set[str]:
@@ -221,9 +218,25 @@ def trusted(certificate: Path) -> bool:
     return run_for_code(["openssl", "verify", *authorities, certificate], (0, 2)) == 0
 
 
-def public_key(command: Command) -> str:
-    """Answers the public key that a command of openssl prints."""
-    return run(command).strip()
+def serial(certificate: Path) -> str:
+    """Answers a certificate's serial number, in capital hexadecimal digits."""
+    shown = run(["openssl", "x509", "-noout", "-serial", "-in", certificate])
+    return shown.strip().rpartition("=")[2]
+
+
+def revoked() -> set[str]:
+    """Answers the serial numbers on the revocation list that is here; it may be an old one."""
+    if not REVOCATIONS.is_file():
+        return set()
+    text = run(["openssl", "crl", "-noout", "-text", "-in", REVOCATIONS])
+    return set(re.findall(r"Serial Number: ([0-9A-F]+)", text))
+
+
+def fits(certificate: Path, key: Path) -> bool:
+    """Answers whether a certificate is that of a key."""
+    return run(["openssl", "x509", "-noout", "-pubkey", "-in", certificate]) == run(
+        ["openssl", "pkey", "-pubout", "-in", key]
+    )
 
 
 def waiting(wanted: Wanted) -> Path:
@@ -265,8 +278,7 @@ def put_in_force(wanted: Wanted, folder: Path, chain: str) -> None:
     certificate = folder / "certificate.pem"
     certificate.write_text(leaf)
     (folder / "chain.pem").write_text(leaf + ISSUING.read_text())
-    shown = public_key(["openssl", "x509", "-noout", "-pubkey", "-in", certificate])
-    if shown != public_key(["openssl", "pkey", "-pubout", "-in", folder / "key.pem"]):
+    if not fits(certificate, folder / "key.pem"):
         raise RefusedError(
             "what came back belongs to another key; run the role host_certificate again"
         )
@@ -277,8 +289,7 @@ def put_in_force(wanted: Wanted, folder: Path, chain: str) -> None:
             "host_certificate again"
         )
     hand_over(wanted, folder)
-    serial = run(["openssl", "x509", "-noout", "-serial", "-in", certificate])
-    version = VERSIONS / f"{wanted['name']}.{serial.strip().rpartition('=')[2].lower()[:16]}"
+    version = VERSIONS / f"{wanted['name']}.{serial(certificate).lower()[:16]}"
     shutil.rmtree(version, ignore_errors=True)
     folder.rename(version)
     link = PKI / wanted["name"]
