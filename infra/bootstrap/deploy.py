@@ -2,8 +2,8 @@
 
 pyinfra works hosts side by side only where gevent has replaced Python's sockets and threads. That
 must not happen to the process that speaks to Pulumi's engine, so this file runs as a child:
-``python -m infra.bootstrap.deploy`` reads one JSON order from its input and answers one JSON line
-per event on its output.
+``python -m infra.bootstrap.deploy`` reads orders and answers with events, each a line of JSON; the
+last event of an order is ``end``.
 """
 
 # ruff: noqa: E402  gevent must replace the standard library before anything else loads it
@@ -23,13 +23,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pyinfra.api.config import Config
-from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.connect import connect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.api.state import BaseStateCallback, State
+from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.operations import apt, files, server
 
 from infra.bootstrap import plan
@@ -44,6 +45,8 @@ os.dup2(2, 1)
 _CONNECT_SECONDS = 15
 # Only our own source: a host may have others that it cannot reach.
 _ONLY_OURS = f"-o Dir::Etc::SourceList={plan.SOURCE_FILE} -o Dir::Etc::SourceParts=-"
+# A killed run's apt goes on to its end on the host, and holds the locks until then.
+_PATIENCE = {"_retries": 20, "_retry_delay": 3}
 
 
 class _Events(BaseStateCallback):
@@ -60,8 +63,17 @@ class _Events(BaseStateCallback):
 
 
 def main() -> None:
-    """Reads the order, carries it out, and ends; failures of hosts are events, not exit codes."""
-    order = json.load(sys.stdin)
+    """Carries out one order after the other until there are no more.
+
+    Failures of hosts are events, not exit codes. One process does it all, because loading pyinfra
+    takes longer than most orders.
+    """
+    for line in sys.stdin:
+        _carry_out(json.loads(line))
+        _tell("end", "", "")
+
+
+def _carry_out(order: Order) -> None:
     hosts = [(host["name"], _connection(host)) for host in order["hosts"]]
     steps = {host["name"]: frozenset(host["steps"]) for host in order["hosts"]}
     config = Config(CONNECT_TIMEOUT=_CONNECT_SECONDS, FAIL_PERCENT=100)
@@ -80,7 +92,10 @@ def main() -> None:
             raise
     for host in state.failed_hosts:
         _tell_failure(state, host)
-    disconnect_all(state)
+    for host in state.activated_hosts:
+        # pyinfra's own disconnecting leaves the connection open until the process ends.
+        if isinstance(host.connector, SSHConnector) and host.connector.client is not None:
+            host.connector.client.close()
 
 
 def _tell_failure(state: State, host: Host) -> None:
@@ -109,16 +124,17 @@ def _connection(host: Mapping[str, Any]) -> dict[str, object]:
 
 def _repair(state: State, hosts: Sequence[Host], _order: Order) -> None:
     command = "DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure -a"
-    _shell(state, hosts, Step.REPAIR, [command])
+    _shell(state, hosts, Step.REPAIR, [command], **_PATIENCE)
 
 
 def _install(state: State, hosts: Sequence[Host], order: Order) -> None:
     source = io.StringIO(plan.render_source(order["key_name"]))
     put = {"src": source, "dest": plan.SOURCE_FILE, "mode": "644"}
     add_op(state, files.put, name=_name(Step.INSTALL), host=hosts, **put)
-    _shell(state, hosts, Step.INSTALL, [f"apt-get update -qq --error-on=any {_ONLY_OURS}"])
+    update = f"apt-get update -qq --error-on=any {_ONLY_OURS}"
+    _shell(state, hosts, Step.INSTALL, [update], **_PATIENCE)
     wanted = {"packages": list(plan.PACKAGES), "no_recommends": True, "update": False}
-    add_op(state, apt.packages, name=_name(Step.INSTALL), host=hosts, **wanted)
+    add_op(state, apt.packages, name=_name(Step.INSTALL), host=hosts, **wanted, **_PATIENCE)
 
 
 def _account(state: State, hosts: Sequence[Host], order: Order) -> None:
@@ -170,7 +186,10 @@ def _close_root(state: State, hosts: Sequence[Host], order: Order) -> None:
     # grep ends with 1 where nothing is left, which is what we hope for.
     keep = f"grep -v -F -e {blob} {file} > {file}.new || [ $? -eq 1 ]"
     _shell(
-        state, hosts, Step.CLOSE_ROOT, [keep, f"chmod 600 {file}.new", f"mv -f {file}.new {file}"]
+        state,
+        hosts,
+        Step.CLOSE_ROOT,
+        [keep, f"chmod 600 {file}.new", f"mv -f {file}.new {file}", f"[ -s {file} ] || rm {file}"],
     )
 
 
@@ -185,10 +204,12 @@ _ADD: Mapping[Step, Callable[[State, Sequence[Host], Order], None]] = {
 }
 
 
-def _shell(state: State, hosts: Sequence[Host], step: Step, commands: Sequence[str]) -> None:
+def _shell(
+    state: State, hosts: Sequence[Host], step: Step, commands: Sequence[str], **arguments: int
+) -> None:
     # One shell: as a list, pyinfra would open a session for each command.
     script = " && ".join(commands)
-    add_op(state, server.shell, name=_name(step), host=hosts, commands=[script])
+    add_op(state, server.shell, name=_name(step), host=hosts, commands=[script], **arguments)
 
 
 def _name(step: Step) -> str:

@@ -70,6 +70,48 @@ class _Case:
         self.result = BootstrapResult(self.host.name, outcome, changed, sentence, host_key)
 
 
+class _Pyinfra:
+    """The child in which pyinfra runs; it is started with the first order."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._child: subprocess.Popen[str] | None = None
+
+    def carry_out(self, order: Mapping[str, object]) -> Iterator[Mapping[str, str]]:
+        """Gives an order and answers its events as they come.
+
+        Raises:
+            BootstrapError: pyinfra itself broke.
+        """
+        self._child = child = self._child or self._start()
+        if child.stdin is not None and child.stdout is not None:
+            child.stdin.write(f"{json.dumps(order)}\n")
+            child.stdin.flush()
+            for line in child.stdout:
+                event = json.loads(line)
+                if event["event"] == "end":
+                    return
+                yield event
+        raise BootstrapError(
+            f"pyinfra: ended with {child.wait()} in the middle; the hosts are as far as they got: "
+            f"see {self._log} and run again"
+        )
+
+    def end(self) -> None:
+        """Ends the child; without an order it has nothing to finish."""
+        if self._child is not None:
+            self._child.communicate()
+
+    def _start(self) -> subprocess.Popen[str]:
+        # It must not go on changing hosts when this process is killed and run again.
+        command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "infra.bootstrap.deploy"]
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """What all hosts of a run share."""
@@ -81,6 +123,7 @@ class _Job:
     architectures: frozenset[str]
     folder: Path
     log: Path
+    pyinfra: _Pyinfra
     report: Report
 
 
@@ -108,7 +151,7 @@ def bootstrap_hosts(
         BootstrapError: a key, an ssh configuration or the repository cannot be used at all.
     """
     cases = [_open_case(host, keys) for host in hosts]
-    log.parent.mkdir(parents=True, exist_ok=True)
+    pyinfra = _Pyinfra(log)
     with tempfile.TemporaryDirectory(prefix="province-bootstrap-") as folder:
         job = _Job(
             first_contact=first_contact,
@@ -118,18 +161,26 @@ def bootstrap_hosts(
             architectures=_architectures(first_contact),
             folder=Path(folder),
             log=log,
+            pyinfra=pyinfra,
             report=report,
         )
-        for _round in range(_ROUNDS):
-            open_cases = [case for case in cases if case.result is None]
-            if not open_cases:
-                break
-            _look(open_cases, job)
-            _deploy([case for case in open_cases if case.result is None], job)
+        try:
+            _work(cases, job)
+        finally:
+            pyinfra.end()
     for case in cases:
         if case.result is None:
             case.end("failed", f"is not ready after {_ROUNDS} rounds; its log is {log}")
     return tuple(case.result for case in cases if case.result is not None)
+
+
+def _work(cases: Sequence[_Case], job: _Job) -> None:
+    for _round in range(_ROUNDS):
+        unfinished = [case for case in cases if case.result is None]
+        if not unfinished:
+            return
+        _look(unfinished, job)
+        _deploy([case for case in unfinished if case.result is None], job)
 
 
 def _open_case(host: BootstrapHost, keys: AccountKeys) -> _Case:
@@ -217,7 +268,7 @@ def _deploy(cases: Sequence[_Case], job: _Job) -> None:
         "automation_key": job.automation_key,
         "creator_key": job.creator_key,
     }
-    for event in _events(order, job):
+    for event in job.pyinfra.carry_out(order):
         case = named[event["host"]]
         if event["event"] == "failed":
             case.end("failed", f"{event['text']}; the log is {job.log}")
@@ -245,28 +296,6 @@ def _note(case: _Case, step: Step, job: _Job) -> None:
     if not case.done or case.done[-1] is not step:
         case.done.append(step)
         job.report(f"{case.host.name}: {step}")
-
-
-def _events(order: Mapping[str, object], job: _Job) -> Iterator[Mapping[str, str]]:
-    # It must not go on changing hosts when this process is killed and run again.
-    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "infra.bootstrap.deploy"]
-    with (
-        job.log.open("ab") as log,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as child,
-    ):
-        if child.stdin is None or child.stdout is None:
-            raise BootstrapError("pyinfra: has no pipes; this cannot be: report it")
-        with child.stdin as order_pipe:
-            json.dump(order, order_pipe)
-        for line in child.stdout:
-            yield json.loads(line)
-    if child.returncode != 0:
-        raise BootstrapError(
-            f"pyinfra: ended with {child.returncode} in the middle; hosts go on from where they "
-            f"are: see {job.log} and run again"
-        )
 
 
 def _host_order(case: _Case, job: _Job) -> Mapping[str, object]:

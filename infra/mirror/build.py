@@ -25,7 +25,7 @@ from infra.mirror.publish import (
 )
 from infra.mirror.resolve import AptRoot, architecture, controller_sources, controller_transport
 from infra.mirror.sign import opened_keyring
-from infra.tools.cache import Report, cache_root, silent
+from infra.tools.cache import Report, build_once, cache_root, silent
 from infra.tools.step import ensure_step
 
 
@@ -92,7 +92,7 @@ def build_mirror(
         apt.prepare(target, controller_transport(), sources)
         report("package mirror: reading the package lists")
         apt.update()
-        archives = apt.closure(debian, upgrade=True)
+        archives = _resolve(apt, debian, report)
         downloaded = apt.fetch(archives, store / "archives", report)
         pool = (
             *(_pool_file(store / "archives", archive) for archive in archives),
@@ -151,6 +151,23 @@ def build_first_contact(
         + ("" if made.changed else ", nothing new")
     )
     return FirstContact(output, made.digest, made.packages, names, made.key, made.changed)
+
+
+def _resolve(apt: AptRoot, names: Sequence[str], report: Report) -> tuple[plan.Archive, ...]:
+    """Answers what the names need; the same question to the same lists is asked once."""
+
+    def ask(folder: Path) -> None:
+        archives = apt.closure(names, upgrade=True)
+        (folder / "archives").write_text(plan.render_uris(archives), encoding="utf-8")
+
+    inputs: dict[str, str | bytes] = {
+        "base": apt.base_status.read_bytes(),
+        "lists": apt.signed_lists(),
+        "names": " ".join(names),
+        "configuration": (apt.root / "apt.conf").read_bytes(),
+    }
+    answer = build_once("package_closure", inputs, ask, report=report) / "archives"
+    return plan.parse_uris(answer.read_text(encoding="utf-8"))
 
 
 def _pool_file(store: Path, archive: plan.Archive) -> PoolFile:

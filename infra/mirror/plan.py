@@ -229,6 +229,14 @@ def parse_uris(printed: str) -> tuple[Archive, ...]:
     return tuple(archives[name] for name in sorted(archives))
 
 
+def render_uris(archives: Iterable[Archive]) -> str:
+    """Answers the files as apt prints them; :func:`parse_uris` reads them back."""
+    return "".join(
+        f"'{archive.uri}' {archive.filename} {archive.size} SHA256:{archive.sha256}\n"
+        for archive in archives
+    )
+
+
 def parse_index(text: str) -> tuple[Stanza, ...]:
     """Answers an index's paragraphs, sorted by name, architecture and version."""
     stanzas = [_parse_stanza(part.strip("\n")) for part in text.split("\n\n") if part.strip()]

@@ -43,7 +43,9 @@ class AptRoot:
 
     def update(self) -> None:
         """Fetches the signed lists; what has not changed is not fetched again."""
-        self._run("apt-get", "update", "-qq", "--error-on=any", doing="reading the package lists")
+        # The index that apt would now build of all lists is not needed where nothing is new.
+        options = ("-qq", "--error-on=any", "-o", "pkgCacheFile::Generate=false")
+        self._run("apt-get", "update", *options, doing="reading the package lists")
 
     def closure(self, packages: Sequence[str], *, upgrade: bool) -> tuple[plan.Archive, ...]:
         """Answers what these packages need beyond the base, and the base's upgrades if asked.
@@ -94,6 +96,11 @@ class AptRoot:
         for archive in missing:
             (aside / archive.filename).rename(store / archive.filename)
         return size
+
+    def signed_lists(self) -> str:
+        """Answers the signed descriptions of all lists; with them each list's content is fixed."""
+        found = sorted((self.root / "state/lists").glob("*_InRelease"))
+        return "".join(path.read_text(encoding="utf-8") for path in found)
 
     def newest_release(self) -> str:
         """Answers the signed description of the target release that the lists came with."""
