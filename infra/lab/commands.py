@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,38 @@ def run_json(argv: Sequence[str]) -> list[dict[str, Any]]:
     printed = run(argv).strip()
     # iproute2 prints nothing at all, and for some verbs empty objects, where nothing matches.
     return [one for one in json.loads(printed or "[]") if one]
+
+
+def run_limited(
+    what: str, command: Sequence[str], limit: timedelta, stdin: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command with everything that it starts, and ends all of it when the limit is over.
+
+    Raises:
+        LabError: the limit is over; the sentence starts with `what`.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="surrogateescape",
+        process_group=0,
+    ) as process:
+        try:
+            output, errors = process.communicate(stdin, limit.total_seconds())
+        except BaseException as error:
+            # nsenter is not alone: what it runs inside must not outlive the one who asked.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise LabError(
+                f"{what} did not end within {limit.total_seconds():.0f} s; it was killed: give it "
+                "more time or see what it waits for"
+            ) from error
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def wait_until(

@@ -5,18 +5,17 @@ a killed run stopped. A note (see `records`) only tells what a machine is made o
 switched-off machine cannot be asked.
 """
 
-import os
 import secrets
-import signal
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from infra.errors import LabError
 from infra.lab import (
+    arrival,
     cgroups,
     containers,
     first_contact,
@@ -26,7 +25,7 @@ from infra.lab import (
     registry,
     removal,
 )
-from infra.lab.commands import wait_until
+from infra.lab.commands import run_limited
 from infra.lab.containers import Container
 from infra.lab.preflight import check_machine
 from infra.lab.records import Records
@@ -263,29 +262,8 @@ class Lab:
         Raises:
             LabError: the machine is not running, or the program did not end in time.
         """
-        command = self._command(name, argv)
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="surrogateescape",
-            process_group=0,
-        ) as process:
-            try:
-                output, errors = process.communicate(input, timeout.total_seconds())
-            except BaseException as error:
-                # nsenter is not alone: what it runs inside must not outlive the one who asked.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                raise LabError(
-                    f"{name}: {argv[0]!r} did not end within {timeout.total_seconds():.0f} s; it "
-                    "was killed: give it more time or see what it waits for"
-                ) from error
-        return subprocess.CompletedProcess(list(argv), process.returncode, output, errors)
+        done = run_limited(f"{name}: {argv[0]!r}", self._command(name, argv), timeout, input)
+        return subprocess.CompletedProcess(list(argv), done.returncode, done.stdout, done.stderr)
 
     def wait_until_running(self, name: str, limit: timedelta = START_LIMIT) -> None:
         """Waits until a host's systemd has started everything.
@@ -293,29 +271,8 @@ class Lab:
         Raises:
             LabError: a unit failed (at once, with the units' names), or the limit is over.
         """
-        container = self._container(name, self._records.read_host(name))
-        state = ""
-
-        def is_running() -> bool:
-            nonlocal state
-            asked = self.execute(name, ["systemctl", "is-system-running"], _LOOK_LIMIT)
-            state = asked.stdout.strip()
-            if state == "degraded":
-                failed = self.execute(
-                    name, ["systemctl", "--failed", "--plain", "--no-legend"], _LOOK_LIMIT
-                )
-                raise LabError(
-                    f"{name}: is up, but units failed: {failed.stdout.strip()!r}; look at them "
-                    f"with journalctl in the host, or at {container.console}"
-                )
-            return state == "running"
-
-        wait_until(
-            f"{name}: systemd says that it is running",
-            is_running,
-            limit,
-            lambda: f"it says {state!r}; its console is in {container.console}",
-        )
+        console = self._container(name, None).console
+        arrival.wait_until_running(name, partial(self.execute, name), console, limit)
 
     def wait_for_ssh(self, name: str, from_name: str, limit: timedelta = SSH_LIMIT) -> str:
         """Waits until a host's sshd shows its key to a probe point, and answers that key.
@@ -331,20 +288,8 @@ class Lab:
             raise LabError(
                 f"{name}: has no address for a first contact; give one of its links an address"
             )
-        found: list[str] = []
-
-        def answers() -> bool:
-            for address in addresses:
-                scan = ["ssh-keyscan", "-T", "2", "-t", "ed25519", address]
-                asked = self.execute(from_name, scan, _LOOK_LIMIT)
-                found.extend(line.partition(" ")[2] for line in asked.stdout.splitlines())
-                if found:
-                    return True
-            return False
-
         asked = f"{name}: its sshd answers {from_name} on {' or '.join(addresses)}"
-        wait_until(asked, answers, limit)
-        return found[0]
+        return arrival.wait_for_host_key(asked, partial(self.execute, from_name), addresses, limit)
 
     def ssh_proxy_command(self, from_name: str) -> list[str]:
         """Answers ssh's ProxyCommand that connects from a probe point, in either family."""
