@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from infra.compliance.controls import TEST_ID
 from infra.compliance.outcomes import Outcome, Scope
@@ -29,6 +29,8 @@ class Evidence:
     ``seen`` are observations in the words of the system; ``reason`` is required for every outcome
     but ``proved``. Times are aware; ``plan_digest`` names the plan that was verified.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     control: str
     target: Scope

@@ -20,7 +20,14 @@ from infra.compliance.outcomes import (
     Words,
 )
 from infra.compliance.verdict import Check, Tally, Verdict
-from infra.compliance.view import OPEN, build_view, readable_date, readable_test, readable_time
+from infra.compliance.view import (
+    OPEN,
+    build_view,
+    readable_date,
+    readable_end,
+    readable_test,
+    readable_time,
+)
 from infra.errors import ComplianceError
 
 SCHEMA_VERSION = 1
@@ -148,9 +155,11 @@ def report_html(
     )
     environment.filters |= {
         "time": readable_time,
+        "until": readable_end,
         "day": readable_date,
         "claim": readable_test,
         "percent": _percent,
+        "css_text": _css_text,
     }
     return environment.get_template("report.html.j2").render(
         view=build_view(verdict, catalogue, verdict_digest),
@@ -169,7 +178,15 @@ def report_html(
 
 def _percent(share: float) -> str:
     """Write a share as a percentage with the decimal comma of Vietnamese."""
-    return f"{share * 100:.1f}".removesuffix(".0").replace(".", ",") + " %"
+    return f"{share * 100:.1f}".removesuffix(".0").replace(".", ",") + "\N{NO-BREAK SPACE}%"
+
+
+def _css_text(text: str) -> str:
+    """Write text for a style sheet's string, where HTML's own escapes mean nothing."""
+    return "".join(
+        character if character.isalnum() or character in " -_." else f"\\{ord(character):x} "
+        for character in text
+    )
 
 
 def _words(words: Words) -> dict[str, str]:

@@ -83,13 +83,14 @@ class ReportView:
 
 def build_view(verdict: Verdict, catalogue: Catalogue, verdict_digest: str) -> ReportView:
     """Arrange sites, families and what needs attention; nothing of the verdict is left out."""
+    sites = {site.code: site for site in verdict.context.sites}
     by_control: dict[str, list[Check]] = {}
     for check in verdict.checks:
         by_control.setdefault(check.planned.control, []).append(check)
     attention = [
         (catalogue.controls[name], observation)
         for name, checks in by_control.items()
-        for observation in _merged(checks)
+        for observation in _merged(checks, sites)
         if observation.outcome in (Outcome.FAILED, Outcome.COULD_NOT_CHECK)
     ]
     attention.sort(key=lambda pair: pair[1].outcome is not Outcome.FAILED)
@@ -110,6 +111,12 @@ def readable_time(moment: datetime) -> str:
     return moment.astimezone(VIETNAM_TIME).strftime("%d/%m/%Y %H:%M:%S")
 
 
+def readable_end(end: datetime, start: datetime) -> str:
+    """Write the end of a span, without the day where the start has told it."""
+    written, begun = readable_time(end), readable_time(start)
+    return written.partition(" ")[2] if written[:10] == begun[:10] else written
+
+
 def readable_date(day: date) -> str:
     """Write a day as people in Vietnam do."""
     return day.strftime("%d/%m/%Y")
@@ -127,12 +134,15 @@ def _sites(verdict: Verdict) -> tuple[SiteView, ...]:
 
 
 def _family(family: Family, verdict: Verdict, by_control: Mapping[str, list[Check]]) -> FamilyView:
+    sites = {site.code: site for site in verdict.context.sites}
     names = {control.id for control in family.controls}
     return FamilyView(
         family=family,
         chips=tuple(_chip(control, verdict) for control in family.controls),
         checked=tuple(
-            ControlView(control, verdict.by_control[control.id], _merged(by_control[control.id]))
+            ControlView(
+                control, verdict.by_control[control.id], _merged(by_control[control.id], sites)
+            )
             for control in family.controls
             if control.id in by_control
         ),
@@ -149,7 +159,15 @@ def _chip(control: Control, verdict: Verdict) -> Chip:
     )
 
 
-def _merged(checks: Iterable[Check]) -> tuple[Observation, ...]:
+def _place_name(check: Check, sites: Mapping[str, SiteContext]) -> str:
+    """Name a host by its name, and a site by its code and name: codes alone say little."""
+    planned = check.planned
+    if planned.host is None and planned.site is not None:
+        return f"{planned.site} {sites[planned.site].name}"
+    return str(planned.place)
+
+
+def _merged(checks: Iterable[Check], sites: Mapping[str, SiteContext]) -> tuple[Observation, ...]:
     """Show once what was seen alike: a hundred equal hosts are one line with their names."""
     groups: dict[tuple[str, Outcome, str, tuple[str, ...]], list[Check]] = {}
     for check in checks:
@@ -157,7 +175,7 @@ def _merged(checks: Iterable[Check]) -> tuple[Observation, ...]:
         groups.setdefault(key, []).append(check)
     return tuple(
         Observation(
-            places=tuple(str(check.planned.place) for check in alike),
+            places=tuple(_place_name(check, sites) for check in alike),
             sites=tuple(dict.fromkeys(check.planned.site or Scope.PROVINCE for check in alike)),
             test=test,
             outcome=outcome,
