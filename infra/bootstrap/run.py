@@ -300,10 +300,12 @@ def _note(case: _Case, step: Step, job: _Job) -> None:
 
 def _host_order(case: _Case, job: _Job) -> Mapping[str, object]:
     name = case.host.name
-    configuration, known_hosts = job.folder / f"{name}.config", job.folder / f"{name}.known_hosts"
+    pins = enter.pyinfra_known_hosts(case.route, case.route.known_hosts.read_text(encoding="utf-8"))
+    configuration = job.folder / f"{name}.config"
+    # pyinfra reads a file of this name once and never again, and the pins change between rounds.
+    known_hosts = job.folder / f"{name}.{len(case.done)}.known_hosts"
     configuration.write_text(enter.pyinfra_configuration(case.route, name), encoding="utf-8")
-    pins = case.route.known_hosts.read_text(encoding="utf-8")
-    known_hosts.write_text(enter.pyinfra_known_hosts(case.route, pins), encoding="utf-8")
+    known_hosts.write_text(pins, encoding="utf-8")
     return {
         "name": name,
         "user": case.entry.user,
