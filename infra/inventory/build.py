@@ -10,7 +10,7 @@ from infra.errors import InventoryError
 from infra.model import FunctionRecord
 from infra.plan import Host, Plan
 from infra.plan.facts import Context, contexts, fact
-from infra.secrets import identifier
+from infra.secrets import identifier, public_part, typed_value
 
 AUTOMATION_USER = "ansible"
 
@@ -59,19 +59,19 @@ def _secret(
     name: object,
     records: Mapping[str, FunctionRecord],
     secrets: Mapping[str, str],
-) -> str:
-    """A secret of the function itself, or of another one as `<function>/<name>`."""
+) -> tuple[str, str]:
+    """Kind and value of a secret of the function itself, or of another as `<function>/<name>`."""
     owner, _, short = str(name).rpartition("/")
     owner = owner or function
     declared = records[owner].secrets if owner in records else ()
     record = next((one for one in declared if one.name == short), None)
     key = identifier(owner, record, host.name) if record else ""
-    if key not in secrets:
+    if record is None or key not in secrets:
         raise InventoryError(
             f"{host.name}: {function} asks for the secret {name!r}, which no placed function "
             "declares for this host; declare it under secrets, shared when others read it"
         )
-    return secrets[key]
+    return record.kind, secrets[key]
 
 
 def _host_values(
@@ -87,8 +87,11 @@ def _host_values(
         for variable, request in records[function].inputs.items():
             arguments = request.arguments()
             if request.fact == "secret":
-                name = arguments.get("name")
-                secret_values[variable] = _secret(host, function, name, records, secrets)
+                kind, text = _secret(host, function, arguments.get("name"), records, secrets)
+                secret_values[variable] = typed_value(kind, text)
+            elif request.fact == "public_part":
+                kind, text = _secret(host, function, arguments.get("name"), records, secrets)
+                open_values[variable] = public_part(kind, text)
             elif request.fact == "material":
                 value, is_secret = _material(host, arguments.get("name"), material)
                 (secret_values if is_secret else open_values)[variable] = value

@@ -19,6 +19,7 @@ Address = str
 Power = Literal["running", "stopped", "absent"]
 
 _HOST_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_PLACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
 _NETWORK_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?")
 _INTERFACE_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,14}")
 _RESERVED_INTERFACES = {
@@ -129,6 +130,7 @@ class HostSpec:
     authorized_keys: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        _check_host_name(self.name)
         _check_machine(self.name, self.links)
         if not self.authorized_keys:
             raise LabError(
@@ -289,11 +291,19 @@ class LabEntry:
     namespaces: int
 
 
-def _check_machine(name: str, links: Iterable[Link]) -> None:
+def _check_host_name(name: str) -> None:
     if not _HOST_LABEL.fullmatch(name):
         raise LabError(
             f"machine {name!r}: is no host name for the lab; use at most 32 lower case letters, "
             "digits and '-', with a letter or digit at both ends"
+        )
+
+
+def _check_machine(name: str, links: Iterable[Link]) -> None:
+    if not _PLACE_NAME.fullmatch(name):
+        raise LabError(
+            f"machine {name!r}: is no name for the lab; use at most 32 lower case letters, digits, "
+            "'-' and '_', with a letter or digit at both ends"
         )
     if name == NETWORK_PART:
         raise LabError(f"machine {name!r}: the lab's bridges live under that name; choose another")

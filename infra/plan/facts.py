@@ -139,6 +139,11 @@ def _peers(context: Context) -> list[TunnelEnd]:
     return at_hub + at_spoke
 
 
+def _esp(context: Context) -> Value:
+    """Who carries ESP: `user_space` or `kernel`."""
+    return json.loads(dict(context.site.parameters).get("esp", '"user_space"'))
+
+
 def _tunnels(context: Context) -> Value:
     name = context.host.name
     own = next(
@@ -156,9 +161,8 @@ def _tunnels(context: Context) -> Value:
             "border host, or take it away"
         )
     spoke = any(name in tunnel.spoke.hosts for tunnel in context.plan.tunnels)
-    parameters = dict(context.site.parameters)
     return {
-        "esp": json.loads(parameters.get("esp", '"user_space"')),
+        "esp": _esp(context),
         "local_addresses": list(own.addresses.both()),
         "identity": own.identity,
         "certificate": "tunnel",
@@ -217,6 +221,19 @@ def _own_endpoint(context: Context, service: str) -> Value:
         f"{context.host.name}: offers no service {service!r}; a record asks for its own endpoint, "
         "so it must offer it"
     )
+
+
+def _clients(context: Context, service: str) -> Value:
+    """Who comes to a service of this host, with every address that it may come from."""
+    found: dict[str, list[str]] = {}
+    for flow in context.incoming:
+        if flow.service == service and flow.source in context.hosts:
+            known = found.setdefault(flow.source, [])
+            for cidr in flow.sources:
+                address = cidr.split("/", 1)[0]
+                if address not in known:
+                    known.append(address)
+    return [{"host": host, "addresses": known} for host, known in found.items()]
 
 
 def _client_prefixes(context: Context, service: str) -> Value:
@@ -363,8 +380,10 @@ FACTS: Mapping[str, Callable[..., Value]] = {
     "authority": _authority,
     "certificates": _certificates,
     "client_prefixes": _client_prefixes,
+    "clients": _clients,
     "domain": lambda context: context.plan.domain,
     "endpoints": _endpoints,
+    "esp": _esp,
     "essential_hosts": _essential_hosts,
     "firewall": _firewall,
     "forwarding": lambda context: context.host.is_router,
@@ -382,6 +401,7 @@ FACTS: Mapping[str, Callable[..., Value]] = {
     "site_prefixes": _prefixes,
     "spoof_guard": _spoof_guard,
     "tunnels": _tunnels,
+    "zone_names": lambda context: [zone.name for zone in context.plan.zones_of_names],
     "zones_of_names": _zones_of_names,
 }
 """Every fact of the plan, by the name under which a record asks for it."""

@@ -1,5 +1,6 @@
 """Secrets as records: generated per environment by what functions declare, kept in a vault."""
 
+from infra.secrets.generate import public_part, typed_value
 from infra.secrets.records import Wanted, identifier, wanted_secrets
 from infra.secrets.vault import (
     ensure_key,
@@ -16,7 +17,9 @@ __all__ = [
     "ensure_secrets",
     "identifier",
     "key_path",
+    "public_part",
     "read_vault",
+    "typed_value",
     "wanted_secrets",
     "write_private",
     "write_vault",

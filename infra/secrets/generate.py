@@ -24,7 +24,7 @@ def _password(length_bytes: int) -> str:
 
 
 def _dnssec_key_pair(length_bytes: int) -> str:
-    """A key-signing key: JSON with the private scalar and the public point, both base64.
+    """A key pair that signs zones: JSON with private scalar and public point, both base64.
 
     Formats: RFC 6605 section 4 (public key as X and Y), BIND's private-key file (the scalar).
     """
@@ -33,14 +33,26 @@ def _dnssec_key_pair(length_bytes: int) -> str:
     scalar = key.private_numbers().private_value.to_bytes(32, "big")
     numbers = key.public_key().public_numbers()
     point = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
-    return json.dumps(
-        {
-            "algorithm": ECDSA_P256_SHA256,
-            "private": base64.b64encode(scalar).decode(),
-            "public": base64.b64encode(point).decode(),
-        },
-        sort_keys=True,
-    )
+    pair = {
+        "private_key": base64.b64encode(scalar).decode(),
+        "public_key": base64.b64encode(point).decode(),
+    }
+    return json.dumps(pair, sort_keys=True)
+
+
+def public_part(kind: str, value: str) -> str | None:
+    """What others may know of a secret: a key pair's public half, as the data of a DNSKEY record.
+
+    RFC 4034 section 2: flags 257 (secure entry point), protocol 3, algorithm.
+    """
+    if kind != "dnssec_key_pair":
+        return None
+    return f"257 3 {ECDSA_P256_SHA256} {json.loads(value)['public_key']}"
+
+
+def typed_value(kind: str, value: str) -> object:
+    """A secret as a role receives it: a key pair as its two halves, everything else as text."""
+    return json.loads(value) if kind == "dnssec_key_pair" else value
 
 
 KINDS: Mapping[str, Callable[[int], str]] = {

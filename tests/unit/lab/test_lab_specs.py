@@ -70,9 +70,9 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         ),
     ),
     "host name": (
-        lambda: ProbePointSpec("office_70", ()),
+        lambda: HostSpec("svc_70", (), "", ("ssh-ed25519 AAAA",)),
         (
-            "machine 'office_70': is no host name for the lab; use at most 32 lower case letters, "
+            "machine 'svc_70': is no host name for the lab; use at most 32 lower case letters, "
             "digits and '-', with a letter or digit at both ends"
         ),
     ),
