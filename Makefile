@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED := 1
 fast_tests := $(wildcard tests/unit tests/stacks tests/repository)
 all_tests := $(fast_tests) $(wildcard tests/roles tests/scenarios tests/end_to_end)
 # Roles that stand alone, and the three of them that `make test` takes.
-roles := $(patsubst roles/%/molecule,%,$(wildcard roles/*/molecule))
+roles := $(patsubst roles/%/molecule/default/molecule.yml,%,$(wildcard roles/*/molecule/default/molecule.yml))
 roles_of_test := $(filter name_service time_service log_collection,$(roles))
 
 .PHONY: help environment install lab verify destroy check check_format check_lint check_types \
