@@ -1,4 +1,4 @@
-"""Runs Ansible itself on the sample role, on this machine and below a folder."""
+"""Runs Ansible itself: on the sample role below a folder of this machine, and on a lab host."""
 
 import json
 import os
@@ -34,35 +34,41 @@ class Answer:
         return "".join(one["prepared"] for one in self.result.get("diff", []))
 
 
-def play(variables: Mapping[str, object], *options: str) -> Answer:
-    """Run the play and read what its last task answered."""
-    environment = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_ROLES_PATH": str(HERE / "sample/roles"),
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-        # This machine's own Python: /usr/bin/python3 is that of a managed host.
-        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    }
-    program = Path(sys.executable).with_name("ansible-playbook")
-    command = [str(program), str(HERE / "sample/play.yml")]
-    with tempfile.NamedTemporaryFile("w", suffix=".yml") as inputs:
+def play(playbook: str, inventory: str, variables: Mapping[str, object], *options: str) -> Answer:
+    """Run a playbook and read what its last task answered on its one host."""
+    with tempfile.TemporaryDirectory() as folder:
         # As a file of variables in YAML, because only there keys may be templates.
-        yaml.safe_dump(dict(variables), inputs)
-        inputs.flush()
+        inputs = Path(folder) / "inputs.yml"
+        inputs.write_text(yaml.safe_dump(dict(variables)))
         done = subprocess.run(
-            [*command, "--inventory=localhost,", f"--extra-vars=@{inputs.name}", *options],
-            env=environment,
+            [*command(playbook, inventory), f"--extra-vars=@{inputs}", *options],
+            env=environment(),
             capture_output=True,
             text=True,
             check=False,
             cwd=CHECKOUT,
         )
-    start = done.stdout.find("{")
+    start = f"\n{done.stdout}".find("\n{\n")  # after what -vvv says
     assert start >= 0, done.stdout + done.stderr
     record = json.loads(done.stdout[start:])
-    task = record["plays"][-1]["tasks"][-1]
-    return Answer(task["hosts"]["localhost"], done.stdout + done.stderr)
+    [result] = record["plays"][-1]["tasks"][-1]["hosts"].values()
+    return Answer(result, done.stdout + done.stderr)
+
+
+def command(playbook: str, inventory: str) -> list[str]:
+    """The command that runs a playbook of the sample."""
+    program = Path(sys.executable).with_name("ansible-playbook")
+    return [str(program), f"--inventory={inventory}", str(HERE / "sample" / playbook)]
+
+
+def environment() -> dict[str, str]:
+    """The project's own settings, with answers that a program can read."""
+    return {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": str(HERE / "sample/roles"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    }
 
 
 def sample(root: Path, files: Mapping[str, object], *options: str, **variables: object) -> Answer:
@@ -71,6 +77,8 @@ def sample(root: Path, files: Mapping[str, object], *options: str, **variables: 
         "managed_files_root": str(root),
         "names": ["a", "b"],
         "sample_files": files,
+        # This machine's own Python: /usr/bin/python3 is that of a managed host.
+        "ansible_python_interpreter": sys.executable,
         **variables,
     }
-    return play(inputs, *options)
+    return play("play.yml", "localhost,", inputs, *options)
