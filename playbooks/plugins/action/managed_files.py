@@ -35,7 +35,7 @@ ENTRY_KEYS = {
     | ACCESS_KEYS
     | {"secret", "template", "source", "content", "originals"},
     "directories": EXPANSION_KEYS | ACCESS_KEYS,
-    "links": EXPANSION_KEYS | {"target"},
+    "links": EXPANSION_KEYS | {"target", "originals"},
 }
 CHECK_KEYS = {"command", "after_swap"}
 GUARD_KEYS = {"apply", "restore", "seconds", "settle_seconds"}
@@ -119,6 +119,11 @@ def access(where: str, entry: Mapping[str, Any], default_mode: str) -> dict[str,
         )
     owner, group = str(entry.get("owner", "root")), str(entry.get("group", "root"))
     return {"mode": mode.zfill(4), "owner": owner, "group": group}
+
+
+def originals(entry: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Contents (digests) or targets of which nothing is lost when they are replaced."""
+    return {"originals": [str(original) for original in entry.get("originals") or []]}
 
 
 def unified(one: Mapping[str, str]) -> str:
@@ -301,7 +306,7 @@ class ActionModule(ActionBase):
         if room == "links":
             if not isinstance(entry.get("target"), str):
                 raise AnsibleActionFail(f"{where}: has no target; say where the link points to")
-            return {"path": path, "kind": "link", "target": entry["target"]}
+            return {"path": path, "kind": "link", "target": entry["target"], **originals(entry)}
         if room == "directories":
             return {"path": path, "kind": "directory", **access(where, entry, "0755")}
         rights = access(where, entry, "0644")
@@ -316,7 +321,7 @@ class ActionModule(ActionBase):
             "kind": "file",
             **rights,
             "secret": secret,
-            "originals": [str(original) for original in entry.get("originals") or []],
+            **originals(entry),
             **self._content(where, path, entry, scope),
         }
 

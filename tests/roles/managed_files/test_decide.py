@@ -182,6 +182,14 @@ def test_a_declared_original_may_be_replaced() -> None:
     assert done(decided(wanted, None, a_file(b"generated"))) == [("replace", KEPT)]
 
 
+def test_a_declared_original_link_may_be_replaced() -> None:
+    wanted = Wanted(Thing("link", target="Asia"), Entry("link", target="Asia"))
+    utc = Thing("link", target="UTC")
+    named = wanted._replace(originals=frozenset(["UTC"]))
+    assert done(decided(named, None, utc)) == [("replace", KEPT)]
+    assert list(decided(wanted, None, utc).blocked) == [PATH]
+
+
 @pytest.mark.parametrize(
     ("known", "found", "evidence", "expected"),
     [

@@ -150,7 +150,8 @@ def test_what_was_taken_over_is_given_back_when_the_role_leaves(tmp_path: Path) 
     (tmp_path / "etc/a").write_text("theirs\n")
     (tmp_path / "etc/a").chmod(0o604)
     files = {"/etc/a": {"content": "ours\n"}, "/etc/deep/er/b": {"content": "b\n"}}
-    links = {"/etc/link": {"target": "a"}}
+    (tmp_path / "etc/link").symlink_to("UTC")
+    links = {"/etc/link": {"target": "a", "originals": ["UTC"]}}
     folders = {"/var/spool/sample": {"mode": "0750"}}
     everything = {"sample_links": links, "sample_directories": folders}
     sample(tmp_path, files, managed_files_take_over=["/etc/a"], **everything)
@@ -158,6 +159,8 @@ def test_what_was_taken_over_is_given_back_when_the_role_leaves(tmp_path: Path) 
     assert (tmp_path / "var/spool/sample").stat().st_mode & 0o777 == 0o750
     gone = sample(tmp_path, files, sample_state="removed", **everything)
     assert gone.actions["/etc/a"] == "give_back"
+    assert (tmp_path / "etc/link").readlink() == Path("UTC")
+    (tmp_path / "etc/link").unlink()
     assert tree(tmp_path) == {"etc/a": b"theirs\n"}
     assert (tmp_path / "etc/a").stat().st_mode & 0o777 == 0o604
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_dir()}

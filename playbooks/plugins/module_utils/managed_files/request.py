@@ -91,9 +91,9 @@ def _number(look_up, attribute: str, name: str, what: str, missing: list[str]) -
 def _wanted(record: dict, uid: int, gid: int) -> Wanted:
     kind = record["kind"]
     if kind == "link":
-        return Wanted(
-            Thing("link", target=record["target"]), Entry("link", target=record["target"])
-        )
+        target = record["target"]
+        originals = frozenset(record["originals"])
+        return Wanted(Thing(kind, target=target), Entry(kind, target=target), b"", originals)
     access = {key: record[key] for key in ("mode", "owner", "group")}
     thing = Thing(kind, mode=int(record["mode"], 8), uid=uid, gid=gid)
     if kind == "directory":
