@@ -254,6 +254,24 @@ def test_one_change_at_a_time_waits_for_its_confirmation(world: World, tmp_path:
     assert content(world, RULES).startswith("# slow")
 
 
+def test_a_change_whose_timer_was_lost_is_taken_back_by_the_next_run(
+    world: World, tmp_path: Path
+) -> None:
+    before = content(world, RULES)
+    lost = firewall(22, seconds=90, settle_seconds=20)
+    lost["sample_files"] = {RULES: {"content": f"# lost\n{rules(22)}"}}
+    with in_background(world, lost, tmp_path) as controller:
+        wait_until_applied(world)
+        controller.kill()
+    world.machine.check_output("systemctl stop province_guard_restore.timer")
+    following = firewall(22)
+    following["sample_files"] = {RULES: {"content": f"# following\n{rules(22)}"}}
+    answer = run(world, following, "--diff")
+    assert f"-{before.splitlines()[0]}\n+# following\n" in answer.differences, answer.output
+    assert answer.result["guard"]["outcome"] == "confirmed"
+    assert_no_guard_is_left(world)
+
+
 def in_background(world: World, inputs: dict[str, Any], folder: Path) -> "subprocess.Popen[str]":
     given = folder / "inputs.yml"
     given.write_text(yaml.safe_dump(inputs))
