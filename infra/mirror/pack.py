@@ -80,10 +80,9 @@ def pack(package: OwnPackage, report: Report) -> Path:
 
 def _copyright(package: OwnPackage) -> str:
     return (
-        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
-        f"Upstream-Name: {package.command}\n\n"
-        "Files: *\nCopyright: Smallstep Labs, Inc.\nLicense: Apache-2.0\n"
-        " On Debian systems the full text is in /usr/share/common-licenses/Apache-2.0.\n"
+        f"{package.command} is the work of Smallstep Labs, Inc., built from its unchanged source.\n"
+        "License: Apache-2.0; on Debian systems its full text is in "
+        "/usr/share/common-licenses/Apache-2.0.\n"
     )
 
 

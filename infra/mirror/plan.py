@@ -248,20 +248,10 @@ def render_index(stanzas: Iterable[Stanza]) -> bytes:
     return "".join(f"{stanza.text}\n\n" for stanza in sorted(stanzas, key=_stanza_order)).encode()
 
 
-def check_hashes(stanzas: Iterable[Stanza], expected: Mapping[str, str]) -> None:
-    """Refuses an index that does not hold exactly the expected files, by path and SHA-256.
-
-    Raises:
-        MirrorError: a file is missing, or its content is not what was vouched for.
-    """
+def wrong_hashes(stanzas: Iterable[Stanza], expected: Mapping[str, str]) -> tuple[str, ...]:
+    """Answers which of the expected files (path, SHA-256) an index lacks or has otherwise."""
     seen = {stanza.package.filename: stanza.package.sha256 for stanza in stanzas}
-    wrong = sorted(name for name, sha256 in expected.items() if seen.get(name) != sha256)
-    if wrong:
-        raise MirrorError(
-            f"package mirror: {', '.join(wrong)}: the content is not what its publisher signed; "
-            "the file was damaged after the download: delete it in the mirror's folder and in the "
-            "cache, and run again"
-        )
+    return tuple(sorted(name for name, sha256 in expected.items() if seen.get(name) != sha256))
 
 
 def publication_date(

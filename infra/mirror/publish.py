@@ -74,7 +74,7 @@ class Publisher:
     keyring: Keyring
     architecture: str
     hashes: Path
-    """Database of apt-ftparchive: files whose time and size are the same are not read again."""
+    """Database of apt-ftparchive: files whose time is the same are not read again."""
 
     def publish(
         self, output: Path, layout: Layout, pool: tuple[PoolFile, ...], newest_input: datetime
@@ -85,7 +85,7 @@ class Publisher:
             MirrorError: a package's content is not what was vouched for.
         """
         changed = _link_pool(output / layout.pool, pool)
-        stanzas = self._describe(output, layout, {file.name: file.sha256 for file in pool})
+        stanzas = self._describe(output, layout, pool)
         index = plan.render_index(stanzas)
         files = {
             f"{layout.index}Packages": index,
@@ -112,21 +112,36 @@ class Publisher:
         )
 
     def _describe(
-        self, output: Path, layout: Layout, wanted: Mapping[str, str]
+        self, output: Path, layout: Layout, pool: tuple[PoolFile, ...]
+    ) -> tuple[plan.Stanza, ...]:
+        files = {f"{layout.pool}{file.name}": file for file in pool}
+        expected = {name: file.sha256 for name, file in files.items()}
+        stanzas = self._read_pool(output, layout, expected)
+        if plan.wrong_hashes(stanzas, expected):
+            # The database takes a file for the same by its time, in whole seconds: ask the files.
+            self.hashes.unlink()
+            stanzas = self._read_pool(output, layout, expected)
+        if wrong := plan.wrong_hashes(stanzas, expected):
+            sources = ", ".join(str(files[name].source) for name in wrong)
+            raise MirrorError(
+                f"package mirror: {sources}: the content is not what its publisher signed; it was "
+                "damaged after the download and no host would install it: delete it and run again"
+            )
+        return stanzas
+
+    def _read_pool(
+        self, output: Path, layout: Layout, expected: Mapping[str, str]
     ) -> tuple[plan.Stanza, ...]:
         self.hashes.parent.mkdir(parents=True, exist_ok=True)
         command = ["apt-ftparchive", "--db", str(self.hashes)]
-        # Without this a package rebuilt under its old name would keep its old digest.
+        # Without this it would not even look at the time.
         command += ["-o", "APT::FTPArchive::AlwaysStat=true"]
         for weak in ("MD5", "SHA1", "SHA512"):
             command += ["-o", f"APT::FTPArchive::{weak}=false"]
         answer = _run([*command, "packages", layout.pool.rstrip("/") or "."], output)
-        expected = {f"{layout.pool}{name}": sha256 for name, sha256 in wanted.items()}
-        stanzas = tuple(
+        return tuple(
             stanza for stanza in plan.parse_index(answer) if stanza.package.filename in expected
         )
-        plan.check_hashes(stanzas, expected)
-        return stanzas
 
 
 def newest_build(files: tuple[PoolFile, ...]) -> datetime:
@@ -176,8 +191,11 @@ def _link_pool(pool: Path, files: tuple[PoolFile, ...]) -> bool:
 
 
 def _is_same(target: Path, source: Path) -> bool:
+    """Says whether the pool has this very file, or a copy where it could not be linked."""
     one, other = target.stat(), source.stat()
-    return target.samefile(source) or (one.st_size, one.st_mtime) == (other.st_size, other.st_mtime)
+    if one.st_dev == other.st_dev:
+        return one.st_ino == other.st_ino
+    return (one.st_size, one.st_mtime) == (other.st_size, other.st_mtime)
 
 
 def _write_indexes(release: Path, files: Mapping[str, bytes], *, by_hash: bool) -> bool:

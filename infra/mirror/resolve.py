@@ -6,6 +6,7 @@ that every host starts from, so what it would install is what a host will.
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from infra.errors import MirrorError
 from infra.mirror import plan
+from infra.mirror.publish import file_sha256
 from infra.tools.cache import Report
 
 _PROGRESS = re.compile(r"Get:(\d+) ")
@@ -79,22 +81,23 @@ class AptRoot:
         file under its own name in the store is always a whole one.
         """
         store.mkdir(mode=0o755, parents=True, exist_ok=True)
+        aside = store / "downloading"
+        _salvage(aside, store, archives)
         missing = [archive for archive in archives if not _is_stored(store, archive)]
         if not missing:
             return 0
         size = sum(archive.size for archive in missing)
         report(f"package mirror: downloading {len(missing)} packages, {size / 1e6:.0f} MB")
-        aside = store / "downloading"
-        aside.mkdir(exist_ok=True)
-        requests = [archive.request for archive in missing]
+        aside.mkdir()
         self._run(
-            *("apt-get", "download", "-q", *requests),
+            *("apt-get", "download", "-q", *(archive.request for archive in missing)),
             doing="downloading packages",
             folder=aside,
             watch=_progress(len(missing), report),
         )
         for archive in missing:
             (aside / archive.filename).rename(store / archive.filename)
+        aside.rmdir()
         return size
 
     def signed_lists(self) -> str:
@@ -203,6 +206,20 @@ def _ask(*command: str) -> str:
 def _is_stored(store: Path, archive: plan.Archive) -> bool:
     path = store / archive.filename
     return path.is_file() and path.stat().st_size == archive.size
+
+
+def _salvage(aside: Path, store: Path, archives: Sequence[plan.Archive]) -> None:
+    """Takes what a killed download had finished, and throws the rest away.
+
+    apt itself would take any file of the right size for the right one.
+    """
+    if not aside.exists():
+        return
+    for archive in archives:
+        found = aside / archive.filename
+        if found.is_file() and file_sha256(found) == archive.sha256:
+            found.rename(store / archive.filename)
+    shutil.rmtree(aside)
 
 
 def _progress(count: int, report: Report) -> Callable[[str], None]:
