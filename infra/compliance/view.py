@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 from infra.compliance.controls import Catalogue, Control, Document, Family
-from infra.compliance.outcomes import Outcome, Scope
+from infra.compliance.outcomes import WORST_FIRST, Outcome, Scope
 from infra.compliance.verdict import Check, SiteContext, Tally, Unproven, Verdict
 
 VIETNAM_TIME = timezone(timedelta(hours=7))
 """The country has one zone and no summer time."""
+
+WIDE = 8
+"""More places than this are counted in their column and listed across the row."""
 
 OPEN = "open"
 """The state of a control that was not checked at all; it is no outcome."""
@@ -39,6 +42,11 @@ class Observation:
     seen: tuple[str, ...]
     first: datetime | None
     last: datetime | None
+
+    @property
+    def is_wide(self) -> bool:
+        """Answer whether its places are too many for a narrow column."""
+        return len(self.places) > WIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def build_view(verdict: Verdict, catalogue: Catalogue, verdict_digest: str) -> R
         for observation in _merged(checks, sites)
         if observation.outcome in (Outcome.FAILED, Outcome.COULD_NOT_CHECK)
     ]
-    attention.sort(key=lambda pair: pair[1].outcome is not Outcome.FAILED)
+    attention.sort(key=lambda pair: WORST_FIRST.index(pair[1].outcome))
     cited = {source.document for c in catalogue.controls.values() for source in c.sources}
     return ReportView(
         verdict=verdict,
@@ -168,12 +176,12 @@ def _place_name(check: Check, sites: Mapping[str, SiteContext]) -> str:
 
 
 def _merged(checks: Iterable[Check], sites: Mapping[str, SiteContext]) -> tuple[Observation, ...]:
-    """Show once what was seen alike: a hundred equal hosts are one line with their names."""
+    """Show once what was seen alike, the worst first: a hundred equal hosts are one line."""
     groups: dict[tuple[str, Outcome, str, tuple[str, ...]], list[Check]] = {}
     for check in checks:
         key = (check.planned.test or "", check.outcome, check.reason, check.seen)
         groups.setdefault(key, []).append(check)
-    return tuple(
+    observations = [
         Observation(
             places=tuple(_place_name(check, sites) for check in alike),
             sites=tuple(dict.fromkeys(check.planned.site or Scope.PROVINCE for check in alike)),
@@ -185,4 +193,5 @@ def _merged(checks: Iterable[Check], sites: Mapping[str, SiteContext]) -> tuple[
             last=max((c.ended_at for c in alike if c.ended_at), default=None),
         )
         for (test, outcome, reason, seen), alike in groups.items()
-    )
+    ]
+    return tuple(sorted(observations, key=lambda one: WORST_FIRST.index(one.outcome)))

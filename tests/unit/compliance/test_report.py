@@ -259,7 +259,7 @@ def test_a_diagram_that_is_no_plain_svg_is_refused(world: type[World], diagram: 
         report_html(*five_outcomes(world), diagram, "abc123")
 
 
-def test_what_was_seen_alike_is_shown_once_with_every_place(world: type[World]) -> None:
+def test_what_was_seen_alike_is_shown_once_and_the_worst_first(world: type[World]) -> None:
     catalogue = world.catalogue_of(world.control_record("NET-01"))
     hosts = ["a-70", "b-70", "c-70"]
     outcomes = [Outcome.PROVED, Outcome.PROVED, Outcome.FAILED]
@@ -279,9 +279,22 @@ def test_what_was_seen_alike_is_shown_once_with_every_place(world: type[World]) 
     [family] = build_view(verdict, catalogue, "abc123").families
 
     assert [(o.places, o.outcome) for o in family.checked[0].observations] == [
-        (("a-70", "b-70"), Outcome.PROVED),
         (("c-70",), Outcome.FAILED),
+        (("a-70", "b-70"), Outcome.PROVED),
     ]
+
+
+def test_a_hundred_places_are_counted_and_all_named(world: type[World]) -> None:
+    catalogue = world.catalogue_of(world.control_record("NET-01"))
+    hosts = [f"h{number}-70" for number in range(100)]
+    record = EvidenceRecord(tuple(world.host_evidence(Outcome.PROVED, host=host) for host in hosts))
+    planned = [world.host_check(host=host) for host in hosts]
+    verdict = judge(catalogue, planned, record, world.context_on("lab"))
+
+    text = Page(report_html(verdict, catalogue, SVG, "abc123")).text
+
+    assert "100 nơi" in text
+    assert all(host in text for host in hosts)
 
 
 def test_failures_stand_before_what_could_not_be_checked(world: type[World]) -> None:
