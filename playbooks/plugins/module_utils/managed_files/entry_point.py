@@ -13,29 +13,27 @@ if TYPE_CHECKING:
 
 def answer(record: Mapping) -> dict[str, object]:
     """The module's result for one request; a refusal is a failed result with its sentence."""
+    if "confirm" in record:
+        from . import guarding  # noqa: PLC0415 (most tasks have no guard: its price is theirs)
+
+        return guarding.confirm(record["confirm"], record["settle_seconds"])
     try:
         return _answer(record)
     except run.Refusal as refusal:
         told = {"failed": True, "changed": False, "msg": str(refusal)}
         return told | ({"diff": refusal.differences} if refusal.differences else {})
-    except ValueError as refusal:
-        return {"failed": True, "changed": False, "msg": str(refusal)}
-    except OSError as error:
-        return {
-            "failed": True,
-            "changed": False,
-            "msg": f"managed_files {record['role']}: {error}; the files are as they were before",
-        }
+    except (OSError, ValueError) as error:
+        # Before the swap nothing was changed, and a swap that fails undoes itself.
+        sentence = f"managed_files {record['role']}: {error}; the files are as they were before"
+        return {"failed": True, "changed": False, "msg": sentence}
 
 
 def _answer(record: Mapping) -> dict[str, object]:
-    if record.get("guard") or "confirm" in record:
-        from . import guarding  # noqa: PLC0415 (most tasks have no guard: its price is theirs)
-    if "confirm" in record:
-        return guarding.confirm(record["confirm"], record["settle_seconds"])
     request = request_from(record)
     is_guarded = request.guard is not None and not request.root
     if is_guarded and not request.check_mode:
+        from . import guarding  # noqa: PLC0415 (the same)
+
         guarding.refuse_while_pending(request.role)
     this = run.prepare(request)
     run.refuse_other_hands(this)
