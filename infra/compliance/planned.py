@@ -5,11 +5,11 @@ planned and leaves no evidence is counted as not checked, so a test that silentl
 cannot make a report look better.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from infra.compliance.controls import AppliesTo, Catalogue, Control
+from infra.compliance.controls import AppliesTo, Catalogue
 from infra.compliance.outcomes import Scope
 from infra.errors import ComplianceError
 
@@ -81,8 +81,9 @@ def plan_checks(
 ) -> tuple[PlannedCheck, ...]:
     """Derive every check that the catalogue's tests must leave evidence for.
 
-    A control without a test plans nothing: the verdict lists it as unproven. What is not due on
-    ``as_of`` (the control, or the site) is planned and exempt, with its date.
+    A control without a test plans nothing: the verdict lists it as unproven, with its due date. A
+    site that is not due on ``as_of`` is planned and exempt, with its date. A date of the control
+    exempts nothing: it is that of what its tests do not show yet.
 
     Raises:
         ComplianceError: a host names a site that was not given.
@@ -99,7 +100,7 @@ def plan_checks(
         PlannedCheck(control.id, place.target, place.site, place.host, test, exempt)
         for control in catalogue.controls.values()
         if control.proved_by
-        for place, exempt in _places(catalogue, control, known, members, as_of)
+        for place, exempt in _places(control.applies_to, known, members, as_of)
         for test in control.proved_by
     )
 
@@ -114,30 +115,22 @@ def applies(rule: AppliesTo, site: SiteFacts, functions: frozenset[str]) -> bool
 
 
 def _places(
-    catalogue: Catalogue,
-    control: Control,
-    sites: dict[str, SiteFacts],
-    hosts: tuple[HostFacts, ...],
-    as_of: date,
+    rule: AppliesTo, sites: Mapping[str, SiteFacts], hosts: Iterable[HostFacts], as_of: date
 ) -> Iterator[tuple[Place, str]]:
-    rule = control.applies_to
-    control_due = catalogue.due(control)
     if rule.scope is Scope.PROVINCE:
-        yield Place(Scope.PROVINCE), _not_due(as_of, control_due)
+        yield Place(Scope.PROVINCE), ""
     elif rule.scope is Scope.SITE:
         for site in sites.values():
             if applies(rule, site, site.functions):
-                yield Place(Scope.SITE, site.code), _not_due(as_of, control_due, site.due)
+                yield Place(Scope.SITE, site.code), _exempt(site, as_of)
     else:
         for host in hosts:
             site = sites[host.site]
             if applies(rule, site, host.functions):
-                yield (
-                    Place(Scope.HOST, site.code, host.name),
-                    _not_due(as_of, control_due, site.due),
-                )
+                yield Place(Scope.HOST, site.code, host.name), _exempt(site, as_of)
 
 
-def _not_due(as_of: date, *dates: date | None) -> str:
-    latest = max((due for due in dates if due is not None), default=as_of)
-    return f"not due before {latest.isoformat()}" if latest > as_of else ""
+def _exempt(site: SiteFacts, as_of: date) -> str:
+    if site.due is None or site.due <= as_of:
+        return ""
+    return f"not due before {site.due.isoformat()}"

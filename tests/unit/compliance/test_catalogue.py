@@ -100,11 +100,20 @@ def test_no_control_depends_on_a_tier_of_government(repository_catalogue: Catalo
             assert not TIER_NAMES.search(word), control.id
 
 
-def test_a_level_never_asks_before_the_control_applies(repository_catalogue: Catalogue) -> None:
-    for control in repository_catalogue.controls.values():
+def test_only_named_controls_are_held_below_the_level_that_asks(
+    repository_catalogue: Catalogue,
+) -> None:
+    """Default deny outwards, the one package source and central logs are promised everywhere."""
+    stricter = {
+        control.id
+        for control in repository_catalogue.controls.values()
         # A control of the whole province is not chosen by the level of one site.
-        if control.level_from != "standard" and control.applies_to.scope is not Scope.PROVINCE:
-            assert control.applies_to.minimum_level >= control.level_from, control.id
+        if control.level_from != "standard"
+        and control.applies_to.scope is not Scope.PROVINCE
+        and control.applies_to.minimum_level < control.level_from
+    }
+
+    assert stricter == {"NET-08", "PAT-01", "LOG-03"}
 
 
 def test_every_document_and_capability_is_used(repository_catalogue: Catalogue) -> None:

@@ -87,13 +87,7 @@ def test_a_site_that_is_not_due_yet_is_planned_and_exempt(
     assert [check.exempt for check in planned] == [exempt]
 
 
-@pytest.mark.parametrize(
-    ("as_of", "exempt"),
-    [(date(2027, 3, 30), "not due before 2027-03-31"), (date(2027, 3, 31), "")],
-)
-def test_a_control_that_needs_more_is_exempt_until_its_date(
-    world: type[World], as_of: date, exempt: str
-) -> None:
+def test_what_the_rest_of_a_control_waits_for_exempts_no_test(world: type[World]) -> None:
     record = world.control_record(
         "NET-01",
         status="partly_automated",
@@ -101,9 +95,9 @@ def test_a_control_that_needs_more_is_exempt_until_its_date(
         reason={"vi": "Chưa có sao lưu.", "en": "Backups are missing."},
     )
 
-    planned = plan_checks(world.catalogue_of(record), [EDGE], HOSTS[2:], as_of)
+    planned = plan_checks(world.catalogue_of(record), [EDGE], HOSTS[2:], AS_OF)
 
-    assert [check.exempt for check in planned] == [exempt]
+    assert [check.exempt for check in planned] == [""]
 
 
 def test_a_host_of_an_unknown_site_is_refused(world: type[World]) -> None:

@@ -251,6 +251,23 @@ def test_the_page_shows_all_controls_of_the_catalogue(
     assert len(verdict.unproven) == 99
 
 
+def test_a_control_that_is_proved_in_part_says_what_is_left(world: type[World]) -> None:
+    record = world.control_record(
+        "NET-01",
+        status="partly_automated",
+        needs=["backup"],
+        reason={"vi": "Chưa có sao lưu.", "en": "Backups are missing."},
+    )
+    catalogue = world.catalogue_of(record)
+    seen = EvidenceRecord((world.host_evidence(Outcome.PROVED),))
+    verdict = judge(catalogue, [world.host_check()], seen, world.context_on("lab"))
+
+    text = " ".join(Page(report_html(verdict, catalogue, SVG, "abc123")).text.split())
+
+    assert "Chưa có sao lưu. Backups are missing. Phần còn lại đến hạn The rest is due" in text
+    assert "NET-01*" in text
+
+
 @pytest.mark.parametrize(
     "diagram", ["", "<p>none</p>", "<svg><script>alert(1)</script></svg>", "<svg><SCRIPT/></svg>"]
 )
