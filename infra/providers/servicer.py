@@ -61,6 +61,15 @@ class ProvinceProvider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, types: Iterable[ResourceType]) -> None:
         self._types: Mapping[str, ResourceType] = {one.token: one for one in types}
 
+    def Handshake(
+        self, _request: provider_pb2.ProviderHandshakeRequest, _context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
+        """Says that plain values are all that we take: no property of ours is a secret.
+
+        An engine that has shaken hands asks Create and Update in a preview too.
+        """
+        return provider_pb2.ProviderHandshakeResponse()
+
     def GetPluginInfo(
         self, _request: empty_pb2.Empty, _context: grpc.ServicerContext
     ) -> plugin_pb2.PluginInfo:
@@ -88,8 +97,8 @@ class ProvinceProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(
         self, _request: provider_pb2.ConfigureRequest, _context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
-        """Says that secrets need no envelope: no property of ours is one."""
-        return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=False)
+        """Says the same to engines that shake no hands."""
+        return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     def Cancel(self, _request: empty_pb2.Empty, _context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Lets what runs come to its end: half a machine helps nobody."""
@@ -122,7 +131,9 @@ class ProvinceProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Create(
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
-        """Makes or adopts a resource; its name is its identity."""
+        """Makes or adopts a resource, or only says what it would be; its name is its identity."""
+        if request.preview:
+            return provider_pb2.CreateResponse(properties=request.properties)
         inputs = _values(request.properties)
         outputs = self._type(request.urn, context).create(inputs)
         return provider_pb2.CreateResponse(id=inputs["name"], properties=_struct(outputs))
@@ -150,7 +161,9 @@ class ProvinceProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(
         self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
-        """Changes what differs."""
+        """Changes what differs, or only says what it would be."""
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=request.news)
         old, new = _values(request.old_inputs), _values(request.news)
         outputs = self._type(request.urn, context).update(old, new)
         return provider_pb2.UpdateResponse(properties=_struct(outputs))

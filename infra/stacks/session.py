@@ -1,11 +1,12 @@
 """One call's work with the engine: its servers, and how one operation on one stack runs."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ class Session:
     Attributes:
         environment: the variables that lead it to our files and servers.
         policy_pack: the shared policy server's stand-in.
+        making: held while a stack is made: the first one is an example for the others.
     """
 
     backend: Backend
@@ -48,6 +50,7 @@ class Session:
     policy_pack: Path | None
     report: Report
     workers: int
+    making: threading.Lock = field(default_factory=threading.Lock)
 
     def run(
         self,
@@ -94,9 +97,13 @@ class Session:
     def ensure(self, site: str) -> None:
         """Makes a stack that does not exist yet."""
         name = stack_name(site)
-        if name not in self.backend.stacks():
-            self._command("stack", "init", name)
-        self.backend.ensure_settings(name)
+        with self.making:
+            existing = self.backend.stacks()
+            if not existing:
+                self._command("stack", "init", name)
+            elif name not in existing:
+                self.backend.add_like(existing[0], name)
+            self.backend.ensure_settings(name)
 
     def recover(self, site: str) -> None:
         """Clears what a killed run left: its lock, and steps of which nobody learned the end.

@@ -33,7 +33,7 @@ class FakeLab:
 
     # What a person does to the lab
 
-    def change(self, kind: str, name: str, **values: Any) -> None:
+    def change(self, kind: str, name: str, **values: object) -> None:
         path = self.folder / kind / name
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
@@ -59,7 +59,8 @@ class FakeLab:
             raise LabError(f"host {spec.name!r}: exists, and its links differ from what is asked")
         if (self.folder / "slow").exists():
             (self.folder / "creating").touch()
-            time.sleep(60)
+            while not (self.folder / "go_on").exists():
+                time.sleep(0.05)
         if known is None:
             public = spec.host_key.splitlines()[1][:20]
             record = {
@@ -106,7 +107,7 @@ class FakeLab:
 
     # Inside
 
-    def _read(self, kind: str, name: str) -> Any:
+    def _read(self, kind: str, name: str) -> dict[str, Any] | None:
         path = self.folder / kind / name
         return json.loads(path.read_text()) if path.exists() else None
 

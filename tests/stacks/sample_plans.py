@@ -24,10 +24,20 @@ HUB = "70"
 DOMAIN = "binhphuoc.internal"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLE"
 DEDICATED = Network(
-    "dedicated", "", "dedicated", "dedicated", Dual("198.51.100.0/22", "2001:db8:100::/64"), False
+    "dedicated",
+    "",
+    "dedicated",
+    "dedicated",
+    Dual("198.51.100.0/22", "2001:db8:100::/64"),
+    isolated=False,
 )
 INTERNET = Network(
-    "internet", "", "internet", "internet", Dual("203.0.113.0/24", "2001:db8:200::/64"), False
+    "internet",
+    "",
+    "internet",
+    "internet",
+    Dual("203.0.113.0/24", "2001:db8:200::/64"),
+    isolated=False,
 )
 UPLINKS = {one.name: one for one in (DEDICATED, INTERNET)}
 
@@ -249,7 +259,9 @@ def province(sites: tuple[Site, ...]) -> Plan:
         tunnels=(),
         zones_of_names=(),
         services=(
-            SharedService("one_stop", "Một cửa", 3, "svc1-70", "tcp", (8443,), "2021-07-01", False),
+            SharedService(
+                "one_stop", "Một cửa", 3, "svc1-70", "tcp", (8443,), "2021-07-01", published=False
+            ),
         ),
         shares=(),
         expectations=(),
