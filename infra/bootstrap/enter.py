@@ -7,7 +7,6 @@ Ansible and people use; pyinfra is then given exactly what OpenSSH has resolved.
 import os
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,12 +131,12 @@ def carry(entry: Entry, archive: Path, digest: str) -> str | None:
 
 def write_known_hosts(path: Path, text: str) -> None:
     """Replaces known_hosts whole, so that nobody ever reads half of it."""
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    unfinished = path.with_name(f".{path.name}.new")
+    with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    Path(unfinished).replace(path)
+    unfinished.replace(path)
 
 
 def pyinfra_configuration(route: Route, name: str) -> str:

@@ -5,12 +5,13 @@ proof: it enters as the automation account, over the host's own key, and became 
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,7 +145,8 @@ def bootstrap_hosts(
         hosts: the hosts, each with its own way of being reached.
         first_contact: repository with Python, sudo and what a host needs to reach the mirror.
         keys: the creator's key, which root accepts at first, and the automation account's own.
-        log: file that pyinfra's own words are added to.
+        log: file that pyinfra's own words are added to; the run works in a folder beside it, so
+            two runs at once need two logs.
         report: takes a line of progress.
 
     Raises:
@@ -152,14 +154,14 @@ def bootstrap_hosts(
     """
     cases = [_open_case(host, keys) for host in hosts]
     pyinfra = _Pyinfra(log)
-    with tempfile.TemporaryDirectory(prefix="province-bootstrap-") as folder:
+    with _work_folder(log) as folder:
         job = _Job(
             first_contact=first_contact,
             keys=keys,
             creator_key=enter.public_key(keys.creator),
             automation_key=enter.public_key(keys.automation),
             architectures=_architectures(first_contact),
-            folder=Path(folder),
+            folder=folder,
             log=log,
             pyinfra=pyinfra,
             report=report,
@@ -172,6 +174,18 @@ def bootstrap_hosts(
         if case.result is None:
             case.end("failed", f"is not ready after {_ROUNDS} rounds; its log is {log}")
     return tuple(case.result for case in cases if case.result is not None)
+
+
+@contextmanager
+def _work_folder(log: Path) -> Iterator[Path]:
+    """Makes the folder of this run, beside its log: what a killed run left there is removed."""
+    folder = log.with_suffix(".work")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _work(cases: Sequence[_Case], job: _Job) -> None:

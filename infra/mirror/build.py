@@ -6,7 +6,7 @@ the checkout and shared by all environments; what an environment owns is its rep
 
 import fcntl
 import platform
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,9 +128,11 @@ def build_first_contact(
     """
     _require_base(base)
     names = plan.checked_names(packages)
-    with _store(report) as store, tempfile.TemporaryDirectory(prefix="province-apt-") as aside:
+    with _store(report) as store:
         target = architecture()
-        apt = AptRoot(Path(aside), base)
+        apt = AptRoot(store / "first_contact_apt", base)
+        # Its lists are of whatever mirror was asked last, under the same name.
+        shutil.rmtree(apt.root, ignore_errors=True)
         apt.prepare(target, (), plan.render_own_source(mirror.path, mirror.key))
         apt.update()
         wanted = {archive.sha256 for archive in apt.closure(names, upgrade=False)}
