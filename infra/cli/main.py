@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from contextlib import nullcontext
@@ -261,6 +262,8 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command; every error of ours ends as its sentence and its exit code."""
+    # Called by its path alone, the command still finds Ansible and pytest of its own environment.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     errors = Console(stderr=True, highlight=False)
 
     def say(text: Any) -> None:  # noqa: ANN401 - rich takes anything

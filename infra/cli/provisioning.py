@@ -156,7 +156,9 @@ class Run:
         write_if_changed(path, pin_missing(before, keys, authority, plan.domain))
         creator_keys = self.environment.state / "creator_host_keys"
         for name, key in keys.items():
-            write_if_changed(creator_keys / name, key + "\n")
+            # Only the first look shows the creator's key; later ones show the host's own.
+            if not (creator_keys / name).exists():
+                write_if_changed(creator_keys / name, key + "\n")
 
     def _ways(self, plan: Plan, host: Host) -> list[Way]:
         lab = Lab(self.environment.state)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ansible_runner
@@ -27,6 +27,7 @@ class _Watcher:
     play: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
     unreachable: dict[str, str] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
         """Take one event; True keeps it in the runner's artifacts."""
@@ -39,6 +40,8 @@ class _Watcher:
             self.report(self.play)
         elif kind == "playbook_on_task_start":
             self.report(f"{self.play}: {data.get('task', '')}")
+        elif kind == "playbook_on_stats":
+            self.stats = dict(data)
         elif kind in _FAILURES and not data.get("ignore_errors"):
             self._remember(data)
         elif kind == "runner_on_unreachable":
@@ -96,19 +99,20 @@ def configure_hosts(
     artifacts.mkdir(parents=True, exist_ok=True)
     watcher = _Watcher(report, log)
     words = command_line(options)
-    runner = ansible_runner.run(
-        private_data_dir=str(artifacts),
-        project_dir=str(root),
-        playbook=str(PLAYBOOK),
-        inventory=str(inventory),
-        extravars=dict(variables),
-        cmdline=" ".join(words),
-        envvars={"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "PATH": os.environ["PATH"]},
-        rotate_artifacts=5,
-        quiet=True,
-        event_handler=watcher,
-    )
-    stats = runner.stats
+    # A folder of its own: the runner keeps variables and environment there and reads old ones back.
+    with TemporaryDirectory(prefix="run_", dir=artifacts) as folder:
+        runner = ansible_runner.run(
+            private_data_dir=folder,
+            project_dir=str(root),
+            playbook=str(PLAYBOOK),
+            inventory=str(inventory),
+            extravars=dict(variables),
+            cmdline=" ".join(words),
+            envvars={"ANSIBLE_CONFIG": str(root / "ansible.cfg")},
+            quiet=True,
+            event_handler=watcher,
+        )
+    stats = watcher.stats
     if not stats:
         said = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
         raise ConfigureError(
