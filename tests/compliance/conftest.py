@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from harness import CouldNotCheck, NotApplicable, NotShown, Place, Seen, World, load_world
+from harness import (
+    CouldNotCheck,
+    Machine,
+    Machines,
+    NotApplicable,
+    NotShown,
+    Seen,
+    World,
+    load_world,
+)
+from probing import Place, Places
+from testinfra.host import Host as TestinfraHost
 
 from infra.compliance.controls import Catalogue
 from infra.compliance.evidence import Evidence, append_evidence
@@ -15,7 +26,7 @@ from infra.compliance.from_plan import planned_checks
 from infra.compliance.load import load_catalogue
 from infra.compliance.outcomes import Outcome, Scope
 from infra.compliance.planned import PlannedCheck
-from infra.plan import Host, Site, digest
+from infra.plan import Host, digest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,22 +40,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "control(id): the control that a test proves")
     world = load_world(config.getoption("--environment"))
-    config.stash[_WORLD] = world
-    config.stash[_CATALOGUE] = load_catalogue(ROOT / "policies" / "controls")
-    config.stash[_PLANNED] = planned_checks(world.plan, config.stash[_CATALOGUE])
-    config.stash[_DIGEST] = digest(world.plan)
+    config.option.sudo = True
+    config.option.ssh_config = config.option.ssh_config or str(world.state / "ssh_config")
     if not config.option.hosts:
         config.option.hosts = ",".join(f"ssh://{host.name}" for host in world.plan.hosts())
-        config.option.ssh_config = str(world.state / "ssh_config")
+    catalogue = load_catalogue(ROOT / "policies" / "controls")
+    config.stash[_WORLD] = world
+    config.stash[_CATALOGUE] = catalogue
+    config.stash[_PLANNED] = planned_checks(world.plan, catalogue, _sites(config, world))
+    config.stash[_DIGEST] = digest(world.plan)
+    config.stash[_MACHINES] = Machines(config.option.ssh_config)
 
 
 _WORLD = pytest.StashKey[World]()
 _CATALOGUE = pytest.StashKey[Catalogue]()
 _PLANNED = pytest.StashKey[tuple[PlannedCheck, ...]]()
 _DIGEST = pytest.StashKey[str]()
+_MACHINES = pytest.StashKey[Machines]()
 _SEEN = pytest.StashKey[Seen]()
 _CHECK = pytest.StashKey[PlannedCheck]()
 _STARTED = pytest.StashKey[datetime]()
+
+
+def _sites(config: pytest.Config, world: World) -> tuple[str, ...]:
+    """The sites of the hosts that were named: what concerns other sites is not looked at."""
+    named = {entry.rpartition("/")[2] for entry in config.option.hosts.split(",")}
+    return tuple(dict.fromkeys(host.site for host in world.plan.hosts() if host.name in named))
 
 
 def _control(item: pytest.Item) -> str:
@@ -103,23 +124,32 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 @pytest.fixture
-def target(request: pytest.FixtureRequest, world: World) -> Host:
+def target(host: TestinfraHost, world: World) -> Host:
     """The planned host that a host-scoped test looks at."""
-    name = request.node.stash[_CHECK].host
-    return world.plan.host(name)
+    return world.plan.host(host.backend.hostname)
 
 
 @pytest.fixture
-def its_site(target: Host, world: World) -> Site:
-    return world.plan.site(target.site)
+def machine(request: pytest.FixtureRequest, host: TestinfraHost) -> Machine:
+    """The running host that a host-scoped test looks at."""
+    return request.config.stash[_MACHINES].adopt(host)
 
 
 @pytest.fixture
-def place(world: World):  # noqa: ANN201 - a function of a name
-    def at(name: str) -> Place:
-        return world.place(name)
+def named_machine(request: pytest.FixtureRequest) -> Callable[[str], Machine]:
+    """Any other running host, by its name."""
+    return request.config.stash[_MACHINES].named
 
-    return at
+
+@pytest.fixture
+def places(world: World, named_machine: Callable[[str], Machine]) -> Places:
+    return Places(world, named_machine)
+
+
+@pytest.fixture
+def here(machine: Machine, places: Places) -> Place:
+    """The host itself as a place to look from."""
+    return places.at(machine.name)
 
 
 @pytest.fixture
@@ -147,7 +177,8 @@ def _judged(error: BaseException | None, seen: Seen) -> tuple[Outcome, str]:
     }
     for kind, outcome in kinds.items():
         if isinstance(error, kind):
-            return outcome, words
+            # pytest adds the values of a failed comparison below the sentence; they were seen.
+            return outcome, words.partition("\nassert ")[0]
     return Outcome.COULD_NOT_CHECK, f"{type(error).__name__}: {words}"
 
 
@@ -168,6 +199,8 @@ def pytest_runtest_makereport(
     elif outcome is Outcome.COULD_NOT_CHECK:
         report.outcome = "failed"
         report.longrepr = f"could_not_check: {reason}"
+    elif outcome is Outcome.FAILED:
+        report.longrepr = f"failed: {reason}"
     return report
 
 

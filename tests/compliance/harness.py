@@ -1,4 +1,4 @@
-"""What compliance tests stand on: the plan that was applied, places to look from, three answers.
+"""What compliance tests stand on: the plan that was applied, who is asked, and three answers.
 
 A test asks the running system and says what it saw through the `seen` fixture. It passes when the
 requirement holds, fails by assertion when it does not, and raises one of the three below when the
@@ -7,33 +7,23 @@ question has no such answer here. Anything else that goes wrong is "could not ch
 
 from __future__ import annotations
 
+import functools
 import json
+import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from infra.lab.lab import Lab
+import testinfra
+from testinfra.host import Host as TestinfraHost
+
 from infra.plan import Host, Plan, Site, from_json
 
 ROOT = Path(__file__).resolve().parents[2]
-PROBE_SECONDS = 4
-
-PROBE = """
-import socket, sys
-family, kind, address, port, seconds = sys.argv[1:6]
-payload = bytes.fromhex(sys.argv[6]) if len(sys.argv) > 6 else b""
-family = socket.AF_INET6 if family == "ipv6" else socket.AF_INET
-with socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as one:
-    one.settimeout(float(seconds))
-    try:
-        one.connect((address, int(port)))
-        if kind == "udp":
-            one.send(payload)
-            one.recv(4096)
-        print("answered")
-    except OSError as error:
-        print("silent:", type(error).__name__, error)
-"""
-"""Stands alone: it runs with the Python of whichever place looks."""
+PROGRAMS = Path(__file__).parent / "programs"
+LOOPBACK = re.compile(r"^(127\.|\[?::1\]?$|\[?::ffff:127\.)|%lo$")
 
 
 class NotShown(Exception):
@@ -48,47 +38,113 @@ class CouldNotCheck(Exception):
     """The question could not be asked; the reason is the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Whether a service answered, and in which words."""
-
-    answered: bool
-    words: str
-
-    def __bool__(self) -> bool:
-        return self.answered
+@functools.cache
+def program(name: str) -> str:
+    """A program of ours that runs where the question is asked, with the Python of that place."""
+    return (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A probe point or a host of the lab, to look from."""
+class Reply:
+    """What a program on a host ended with."""
 
-    lab: Lab
+    code: int
+    output: str
+    complaint: str
+
+
+@dataclass(slots=True)
+class Machine:
+    """A host that is asked as root, each question once a run unless asked live.
+
+    A host that did not answer once is not waited for again: the rest could not be checked either.
+    """
+
     name: str
+    connection: TestinfraHost
+    lost: str = ""
+    replies: dict[str, Reply] = field(default_factory=dict)
 
-    def _probe(self, kind: str, address: str, port: int, payload: str = "") -> Answer:
-        family = "ipv6" if ":" in address else "ipv4"
-        command = ["python3", "-c", PROBE, family, kind, address, str(port), str(PROBE_SECONDS)]
-        result = self.lab.execute(self.name, [*command, *([payload] if payload else [])])
-        said = result.stdout.strip()
-        if result.returncode != 0 or not said.startswith(("answered", "silent")):
-            raise CouldNotCheck(f"{self.name}: the probe itself failed: {result.stderr.strip()}")
-        return Answer(said == "answered", f"{self.name} -> {kind} {address} {port}: {said}")
+    def reply(self, *argv: str, live: bool = False) -> Reply:
+        """How a program ended, whatever it says."""
+        if self.lost:
+            raise CouldNotCheck(self.lost)
+        command = shlex.join(argv)
+        if live or command not in self.replies:
+            try:
+                done = self.connection.run(command)
+            except RuntimeError as error:
+                self.lost = f"{self.name}: does not answer: {str(error).strip()}"
+                raise CouldNotCheck(self.lost) from error
+            self.replies[command] = Reply(done.rc, done.stdout, done.stderr.strip())
+        return self.replies[command]
 
-    def tcp(self, address: str, port: int) -> Answer:
-        """Open a TCP connection."""
-        return self._probe("tcp", address, port)
+    def ask(self, *argv: str, live: bool = False) -> str:
+        """What a program prints; it must end well."""
+        reply = self.reply(*argv, live=live)
+        if reply.code != 0:
+            said = reply.complaint or reply.output.strip()
+            words = " ".join(argv)[:80]
+            raise CouldNotCheck(f"{self.name}: {words!r} exited {reply.code}: {said[:300]}")
+        return reply.output
 
-    def udp(self, address: str, port: int, payload: bytes) -> Answer:
-        """Send one datagram that the service must answer."""
-        return self._probe("udp", address, port, payload.hex())
+    def ask_json(self, *argv: str, live: bool = False) -> Any:  # noqa: ANN401 - JSON is anything
+        """The JSON that a program prints."""
+        return json.loads(self.ask(*argv, live=live))
 
-    def run(self, *argv: str) -> str:
-        """Run a program at that place; its standard output. It must end well."""
-        result = self.lab.execute(self.name, list(argv))
-        if result.returncode != 0:
-            raise CouldNotCheck(f"{self.name}: {' '.join(argv)}: {result.stderr.strip()}")
-        return result.stdout
+    def ask_program(self, name: str, *arguments: str, live: bool = False) -> Any:  # noqa: ANN401
+        """The JSON that a program of ours prints there."""
+        return self.ask_json("python3", "-c", program(name), *arguments, live=live)
+
+    def is_container(self) -> bool:
+        """Whether it shares its kernel with others, so that it cannot show what is the kernel's."""
+        return self.reply("systemd-detect-virt", "--container").code == 0
+
+    def unit(self, name: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit as systemd has them."""
+        shown = self.ask("systemctl", "show", name, f"--property={','.join(properties)}")
+        return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+    def listeners(self) -> set[tuple[str, str, int, str]]:
+        """(protocol, address, port, program) of every socket that listens beyond loopback, now."""
+        found = set()
+        for line in self.ask("ss", "-Hlntup", live=True).splitlines():
+            protocol, _, _, _, local, *rest = line.split()
+            address, _, port = local.rpartition(":")
+            program = re.search(r'\(\("([^"]+)"', " ".join(rest))
+            if not LOOPBACK.search(address):
+                found.add((protocol, address, int(port), program[1] if program else "?"))
+        return found
+
+    def firewall(self) -> list[dict[str, Any]]:
+        """The rule set that the kernel applies."""
+        ruleset: list[dict[str, Any]] = self.ask_json("nft", "-j", "list", "ruleset")["nftables"]
+        return ruleset
+
+    def links(self) -> list[dict[str, Any]]:
+        """Interfaces and their addresses, as the kernel has them."""
+        links: list[dict[str, Any]] = self.ask_json("ip", "-j", "address")
+        return links
+
+
+@dataclass(slots=True)
+class Machines:
+    """Every host by its name, over the environment's own ssh configuration."""
+
+    ssh_config: str
+    known: dict[str, Machine] = field(default_factory=dict)
+
+    def adopt(self, connection: TestinfraHost) -> Machine:
+        """The machine behind a host that testinfra gave."""
+        name = connection.backend.hostname
+        return self.known.setdefault(name, Machine(name, connection))
+
+    def named(self, name: str) -> Machine:
+        """A machine that a test looks at besides its own."""
+        if name not in self.known:
+            connection = testinfra.get_host(f"ssh://{name}", ssh_config=self.ssh_config, sudo=True)
+            self.known[name] = Machine(name, connection)
+        return self.known[name]
 
 
 @dataclass(slots=True)
@@ -114,13 +170,6 @@ class World:
         """`.province/<env>`."""
         return ROOT / ".province" / self.environment
 
-    def place(self, name: str) -> Place:
-        """A place to look from; only the lab has probe points."""
-        site = next((host.substrate for host in self.plan.hosts()), "lab")
-        if site != "lab":
-            raise CouldNotCheck(f"{name}: probe points exist in the lab only")
-        return Place(Lab(self.state), name)
-
     def hub(self) -> Site:
         """The site that the others connect to."""
         return next(site for site in self.plan.sites if not site.hub)
@@ -136,6 +185,6 @@ def load_world(environment: str) -> World:
     return World(environment, from_json(path.read_text(encoding="utf-8"), str(path)))
 
 
-def json_output(text: str) -> object:
-    """Parsed JSON that a program printed."""
-    return json.loads(text)
+def listed(things: Sequence[object]) -> str:
+    """Several things as part of a sentence."""
+    return ", ".join(str(thing) for thing in things) or "nothing"

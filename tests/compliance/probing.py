@@ -1,0 +1,204 @@
+"""Looking from elsewhere: probe points and hosts as places, probes, and what came back.
+
+A probe that nobody answered says nothing by itself: `Place.probe_with_control` also asks something
+that must answer, from the same place at the same time, and refuses to judge when it does not.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness import CouldNotCheck, Machine, Seen, World, program
+
+from infra.errors import LabError
+from infra.lab.lab import Lab
+from infra.plan import Host, ProbePoint
+
+SECONDS = 2.0
+"""How long an answer may take; a dropped packet costs all of it."""
+REFUSED = frozenset({"reset", "forbidden", "unreachable", "silent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question to a service."""
+
+    kind: str
+    address: str
+    port: int
+    payload: bytes = b""
+
+    def __str__(self) -> str:
+        """Name it as people do."""
+        return f"{self.kind} {self.address} {self.port}"
+
+
+def tcp(address: str, port: int) -> Probe:
+    """Whether a connection opens."""
+    return Probe("tcp", address, port)
+
+
+NTP_QUESTION = b"\x23" + bytes(47)
+
+
+def ntp(address: str) -> Probe:
+    """What time it is (RFC 5905, a client's first packet)."""
+    return Probe("udp", address, 123, NTP_QUESTION)
+
+
+NAME_ADDRESS, NAME_ADDRESS_6 = 1, 28
+CHECKING_DISABLED, RECURSION, AUTHENTIC = 0x0010, 0x0100, 0x0020
+
+
+def dns(address: str, name: str, *, flags: int = 0, kind: int = NAME_ADDRESS) -> Probe:
+    """What a name means (RFC 1035), asking for signatures as well (RFC 6891, DO)."""
+    header = secrets.token_bytes(2) + (RECURSION | flags).to_bytes(2, "big")
+    counts = b"\x00\x01\x00\x00\x00\x00\x00\x01"
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    question = labels + b"\x00" + kind.to_bytes(2, "big") + b"\x00\x01"
+    extended = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00"
+    return Probe("udp", address, 53, header + counts + question + extended)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a probe."""
+
+    place: str
+    probe: Probe
+    answer: str
+    words: str
+    data: bytes
+
+    @property
+    def answered(self) -> bool:
+        """Whether a service was there for us."""
+        return self.answer == "answered"
+
+    @property
+    def dns_code(self) -> str:
+        """The result code of a name server."""
+        names = {0: "NOERROR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
+        return names.get(self.data[3] & 0x0F, str(self.data[3] & 0x0F))
+
+    @property
+    def dns_authentic(self) -> bool:
+        """Whether the name server says that it has validated the answer."""
+        return bool(int.from_bytes(self.data[2:4], "big") & AUTHENTIC)
+
+    @property
+    def dns_answers(self) -> int:
+        """How many records answer the question."""
+        return int.from_bytes(self.data[6:8], "big")
+
+    def __str__(self) -> str:
+        """Where from, where to, what came back."""
+        words = f" ({self.words})" if self.words else ""
+        return f"{self.place} -> {self.probe}: {self.answer}{words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere to look from; `run` starts a program there and gives what it printed."""
+
+    name: str
+    run: Callable[[Sequence[str]], str]
+    point: ProbePoint | None = None
+
+    def probe(self, *probes: Probe) -> tuple[Answer, ...]:
+        """Ask all at once."""
+        asked = [
+            {"kind": p.kind, "address": p.address, "port": p.port, "payload": p.payload.hex()}
+            for p in probes
+        ]
+        said = self.run(["python3", "-c", program("probe"), json.dumps(asked), str(SECONDS)])
+        return tuple(
+            Answer(self.name, probe, one["answer"], one["words"], bytes.fromhex(one["data"]))
+            for probe, one in zip(probes, json.loads(said), strict=True)
+        )
+
+    def probe_with_control(
+        self, seen: Seen, controls: Sequence[Probe], probes: Sequence[Probe]
+    ) -> tuple[Answer, ...]:
+        """Ask all at once, and judge only if every control answered.
+
+        Raises:
+            CouldNotCheck: a control did not answer, so silence would mean nothing.
+        """
+        answers = self.probe(*controls, *probes)
+        for control in answers[: len(controls)]:
+            if not control.answered:
+                raise CouldNotCheck(f"{control}; this had to answer, so silence proves nothing")
+            seen(f"control: {control}")
+        seen(*answers[len(controls) :])
+        return answers[len(controls) :]
+
+    def require_its_gateways(self, seen: Seen) -> None:
+        """Show that packets leave this probe point: its gateways answer in both families.
+
+        Raises:
+            CouldNotCheck: a gateway does not even tell its hardware address.
+        """
+        if self.point is None:
+            raise CouldNotCheck(f"{self.name}: is no probe point and has no gateway of its own")
+        for link in self.point.links:
+            for gateway in link.gateways.both() if link.gateways else ():
+                family = "-6" if ":" in gateway else "-4"
+                told = self._hardware_address(family, gateway, link.interface)
+                seen(f"control: {self.name}: gateway {gateway} is at {told}")
+
+    def _hardware_address(self, family: str, gateway: str, interface: str) -> str:
+        self.run(["ip", family, "neigh", "flush", "to", gateway, "dev", interface])
+        self.probe(Probe("udp", gateway, 9, b"?"))
+        shown = self.run(["ip", "-j", family, "neigh", "show", "to", gateway, "dev", interface])
+        entries = json.loads(shown or "[]")
+        told = next((one["lladdr"] for one in entries if "lladdr" in one), None)
+        if told is None:
+            raise CouldNotCheck(f"{self.name}: its gateway {gateway} does not answer; look there")
+        return str(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Every place that one can look from."""
+
+    world: World
+    named_machine: Callable[[str], Machine]
+
+    def at(self, name: str) -> Place:
+        """A host, or a probe point of the lab."""
+        point = self.points().get(name)
+        if point is None:
+            machine = self.named_machine(name)
+            return Place(name, lambda argv: machine.ask(*argv, live=True))
+        if self.world.hub().substrate != "lab":
+            raise CouldNotCheck(f"{name}: probe points exist in the lab only")
+        return Place(name, lambda argv: self._run(name, argv), point)
+
+    def points(self) -> dict[str, ProbePoint]:
+        """Every probe point of the plan by its name."""
+        plan = self.world.plan
+        everywhere = [*plan.backbone.probe_points, *(p for s in plan.sites for p in s.probe_points)]
+        return {point.name: point for point in everywhere}
+
+    def controller(self) -> Place:
+        """Where administration comes from."""
+        return self.at(self.world.plan.controller)
+
+    def _run(self, name: str, argv: Sequence[str]) -> str:
+        try:
+            done = Lab(self.world.state).execute(name, list(argv))
+        except LabError as error:
+            raise CouldNotCheck(f"{name}: {error.sentence}") from error
+        if done.returncode != 0:
+            raise CouldNotCheck(f"{name}: {argv[0]!r} failed: {done.stderr.strip()[-300:]}")
+        return done.stdout
+
+
+def administration(host: Host) -> tuple[Probe, ...]:
+    """The secure shell of a host where its administration comes in, both families."""
+    leg = next(leg for leg in host.interfaces if host.address_ways[0] in leg.addresses.both())
+    return tuple(tcp(address, 22) for address in leg.addresses.both())

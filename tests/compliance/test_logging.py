@@ -1,0 +1,181 @@
+"""LOG: events are recorded, reach the collector encrypted, and are kept."""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+
+import pytest
+from harness import CouldNotCheck, Machine, NotShown, Seen, World, listed
+from probing import Place, Places, Probe
+
+from infra.plan import Host
+
+STORE = "/var/log"
+ARRIVAL_SECONDS = 15
+LEVEL_DAYS = {2: 30, 3: 90, 4: 180, 5: 180}
+
+
+def journal(machine: Machine, *conditions: str) -> list[dict[str, str]]:
+    """Entries of the last hours, newest first."""
+    command = ["journalctl", "--output=json", "--since=-12h", "--reverse", "--lines=5"]
+    lines = machine.ask(*command, *conditions, live=True).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.control("LOG-01")
+def test_logins_are_recorded(machine: Machine, seen: Seen) -> None:
+    entries = journal(machine, "--grep=^Accepted publickey", "SYSLOG_IDENTIFIER=sshd-session")
+    entries += journal(machine, "--grep=^Accepted publickey", "SYSLOG_IDENTIFIER=sshd")
+
+    seen(*(entry["MESSAGE"][:160] for entry in entries[:2]))
+    assert entries, f"{machine.name}: asks came in by secure shell and no login is recorded"
+    message = entries[0]["MESSAGE"]
+    assert re.search(r"for \S+ from \S+ port \d+", message), (
+        f"{machine.name}: a login is recorded as {message!r}; account and source are required"
+    )
+
+
+@pytest.mark.control("LOG-01")
+def test_privileged_commands_are_recorded(machine: Machine, seen: Seen) -> None:
+    token = f"province_check_{secrets.token_hex(4)}"
+    machine.ask("true", token, live=True)
+    entries = journal(machine, f"--grep={token}", "SYSLOG_IDENTIFIER=sudo")
+
+    seen(*(entry["MESSAGE"][-200:] for entry in entries[:1]))
+    assert entries, f"{machine.name}: a command ran as root and sudo recorded nothing"
+    message = entries[0]["MESSAGE"]
+    for word in ("USER=root", "COMMAND=", "ansible :"):
+        assert word in message, f"{machine.name}: the record {message!r} lacks {word!r}"
+
+
+@pytest.mark.control("LOG-01")
+def test_refusals_of_the_filter_are_recorded(machine: Machine, here: Place, seen: Seen) -> None:
+    rules = [entry["rule"] for entry in machine.firewall() if "rule" in entry]
+    writing = sorted({rule["chain"] for rule in rules if any("log" in e for e in rule["expr"])})
+    seen(f"chains whose refusals are logged: {listed(writing)}")
+    assert {"input", "forward", "output"} <= set(writing), (
+        f"{machine.name}: only {listed(writing)} log what they refuse; all must"
+    )
+    if machine.is_container():
+        raise NotShown(f"{machine.name}: the kernel writes refusals of a container nowhere")
+    (answer,) = here.probe(Probe("udp", "192.0.2.1", 9, b"?"))
+    entries = journal(machine, "--dmesg", "--grep=province refused out")
+    seen(answer, *(entry["MESSAGE"][:160] for entry in entries[:1]))
+    assert entries, f"{machine.name}: {answer}, and the filter recorded nothing"
+
+
+def collectors_of(host: Host, world: World) -> list[Host]:
+    """Where a host's lines must arrive: its collectors, or itself."""
+    names = [
+        flow.target
+        for flow in world.plan.flows
+        if (flow.source, flow.service) == (host.name, "syslog_tls")
+    ]
+    if "log_collection" in host.functions:
+        names.append(host.name)
+    return [world.plan.host(name) for name in dict.fromkeys(names)]
+
+
+def arrived(collector: Machine, tokens: Iterable[str]) -> set[str]:
+    """Which tokens stand in the collector's store, waiting for all of them for a while."""
+    wanted = set(tokens)
+    found: set[str] = set()
+    until = time.monotonic() + ARRIVAL_SECONDS
+    command = ["grep", "--recursive", "--no-filename", "--only-matching", "--extended-regexp"]
+    while found != wanted and time.monotonic() < until:
+        reply = collector.reply(*command, "|".join(sorted(wanted)), f"{STORE}/province", live=True)
+        if reply.code > 1:
+            raise CouldNotCheck(f"{collector.name}: its store cannot be read: {reply.complaint}")
+        found = set(reply.output.split())
+        if found != wanted:
+            time.sleep(0.5)
+    return found
+
+
+@pytest.mark.control("LOG-03")
+def test_lines_reach_the_collector(
+    machine: Machine,
+    target: Host,
+    world: World,
+    named_machine: Callable[[str], Machine],
+    seen: Seen,
+) -> None:
+    """On a collector this asks for the lines of every host that sends there, of whatever level."""
+    collectors = collectors_of(target, world)
+    assert collectors, f"{target.name}: the plan names no collector for its lines"
+    senders = {machine.name: machine}
+    if "log_collection" in target.functions:
+        for flow in world.plan.flows:
+            if (flow.target, flow.service) == (target.name, "syslog_tls"):
+                senders[flow.source] = named_machine(flow.source)
+    for collector in collectors:
+        tokens = {name: f"province_check_{secrets.token_hex(8)}" for name in senders}
+        for name, token in tokens.items():
+            senders[name].ask("logger", "--tag", "province_check", token, live=True)
+        found = arrived(named_machine(collector.name), tokens.values())
+        for name, token in tokens.items():
+            fate = "stands" if token in found else "is not"
+            seen(f"{name}: line {token} {fate} on {collector.name}")
+        lost = [name for name, token in tokens.items() if token not in found]
+        assert not lost, (
+            f"{collector.name}: no line of {listed(lost)} came within {ARRIVAL_SECONDS} s"
+        )
+
+
+@pytest.mark.control("LOG-03")
+def test_lines_in_clear_are_refused(
+    target: Host,
+    world: World,
+    places: Places,
+    named_machine: Callable[[str], Machine],
+    seen: Seen,
+) -> None:
+    for collector in collectors_of(target, world):
+        token = f"province_clear_{secrets.token_hex(8)}"
+        offering = next(one for one in collector.offerings if one.service == "syslog_tls")
+        line = f"<13>1 - {target.name} province_check - - - {token}\n".encode()
+        leg = collector.interface(offering.interfaces[0])
+        assert leg is not None, f"{collector.name}: has no leg {offering.interfaces[0]}"
+        for address in leg.addresses.both():
+            (answer,) = places.at(target.name).probe(Probe("tcp", address, offering.ports[0], line))
+            seen(f"a line in clear: {answer}")
+            assert answer.answer in {"answered", "reset"}, (
+                f"{answer}; the collector must be reachable and end what is not encrypted"
+            )
+        reply = named_machine(collector.name).reply(
+            "grep", "--recursive", "--count", token, f"{STORE}/province", live=True
+        )
+        hits = sum(int(row.rpartition(":")[2]) for row in reply.output.splitlines())
+        seen(f"lines in clear that {collector.name} kept: {hits}")
+        assert hits == 0, f"{collector.name}: kept a line that came in clear"
+
+
+@pytest.mark.control("LOG-04")
+def test_logs_are_kept_long_enough(
+    machine: Machine, target: Host, world: World, seen: Seen
+) -> None:
+    site = world.plan.site(target.site)
+    declared = int(json.loads(dict(site.parameters)["log_retention_days"]))
+    required = max(declared, LEVEL_DAYS.get(site.level, 0))
+    reply = machine.reply("logrotate", "--debug", "/etc/logrotate.conf")
+    told = reply.output + reply.complaint
+    rotation = re.search(
+        rf"rotating pattern: {STORE}/province/\S*\s+after (\d+) days \((\d+) rot", told
+    )
+
+    seen(rotation[0] if rotation else "logrotate says nothing of the store")
+    assert rotation is not None, f"{machine.name}: logrotate does not keep {STORE}/province"
+    kept = int(rotation[1]) * int(rotation[2])
+    assert kept >= required, f"{machine.name}: keeps logs {kept} days; {required} are required"
+
+
+@pytest.mark.control("LOG-04")
+def test_rotation_runs_by_itself(machine: Machine, seen: Seen) -> None:
+    timer = machine.unit("logrotate.timer", "ActiveState", "UnitFileState")
+    last = machine.unit("logrotate.service", "Result")
+
+    seen(f"timer: {timer}", f"last run: {last}")
+    assert timer["ActiveState"] == "active", f"{machine.name}: the timer of rotation is {timer}"
+    assert last["Result"] == "success", f"{machine.name}: the last rotation ended with {last}"
