@@ -142,7 +142,10 @@ rm -rf FOLDER.old
 """.replace("FOLDER", FOLDER).replace("PARENT", str(Path(FOLDER).parent))
 """Shell script that unpacks what is carried."""
 
-_SHOWN = re.compile(r"^debug1: Server host key: \S+ (SHA256:\S+)", re.MULTILINE)
+_SHOWN = re.compile(
+    r"^debug1: Server host (?:key|certificate): \S+ (SHA256:[^\s,]+)", re.MULTILINE
+)
+"""A host whose key is certified shows the certificate; its fingerprint is the key's."""
 
 
 def parse_facts(output: str, diagnostics: str) -> Facts | None:
