@@ -7,39 +7,22 @@ it produces in `tests/unit/cases/declarations`.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
-from infra.model.expand import PlacedHost, placed_hosts, selected_sites
+from infra.model import address_checks, service_checks
+from infra.model.expand import PlacedHost, placed_hosts
 from infra.model.findings import Finding, nearest
 from infra.model.functions import FunctionRecord
-from infra.model.province import Consumer, Declaration, Site
+from infra.model.province import Declaration, Site
 from infra.model.units import Unit
+from infra.model.world import World
+
+UNIT_TEXTS = ("level_reason", "approval", "owner", "operator")
+"""Texts in which `{unit}` stands for the site's unit."""
 
 RETENTION_FLOOR_DAYS = {1: 0, 2: 30, 3: 90, 4: 180, 5: 365}
 """Days that logs are kept at least, by level (TCVN 14423:2026 x.8.2.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the rules look at."""
-
-    declaration: Declaration
-    units: Mapping[str, Unit]
-    functions: Mapping[str, FunctionRecord]
-    environment: str
-    hosts: tuple[PlacedHost, ...]
-
-    def site(self, code: str) -> Site | None:
-        """The site of that code."""
-        found = (site for site in self.declaration.sites if site.effective_code == code)
-        return next(found, None)
-
-    def site_codes(self) -> list[str]:
-        """Codes of all sites."""
-        return [site.effective_code for site in self.declaration.sites]
 
 
 def _names_and_codes(world: World) -> Iterator[Finding]:
@@ -73,7 +56,8 @@ def _sites_stand_on_units(world: World) -> Iterator[Finding]:
 
 def _sites_are_unique(world: World) -> Iterator[Finding]:
     sites = world.declaration.sites
-    for code, count in Counter(world.site_codes()).items():
+    # Host names are lower case: two codes that differ in case only would name one host.
+    for code, count in Counter(code.lower() for code in world.site_codes()).items():
         if count > 1:
             remedy = "give the second site of a unit a code of its own"
             yield Finding(f"sites.{code}", "", f"is declared {count} times", remedy)
@@ -93,64 +77,6 @@ def _sites_are_unique(world: World) -> Iterator[Finding]:
             if holder != path:
                 rule = f"is the circuit of {holder} already"
                 yield Finding(f"{path}.circuit", leg.circuit, rule, "name its own circuit")
-
-
-def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        return None
-
-
-def _address_blocks(world: World) -> Iterator[Finding]:
-    addressing = world.declaration.addressing
-    named = [
-        ("addressing.ipv4.block", addressing.ipv4.block, 4),
-        ("addressing.ipv6.block", addressing.ipv6.block, 6),
-    ]
-    for name, uplink in world.declaration.uplinks.items():
-        named += [
-            (f"uplinks.{name}.ipv4", uplink.ipv4, 4),
-            (f"uplinks.{name}.ipv6", uplink.ipv6, 6),
-        ]
-    networks: list[tuple[str, ipaddress.IPv4Network | ipaddress.IPv6Network]] = []
-    for path, text, version in named:
-        network = _parse_network(text)
-        if network is None or network.version != version:
-            rule = f"is not an IPv{version} prefix"
-            yield Finding(path, text, rule, "write it as address/length with host bits zero")
-            continue
-        for other_path, other in networks:
-            if other.version == network.version and other.overlaps(network):
-                yield Finding(path, text, f"overlaps {other_path} ({other})", "separate the two")
-        networks.append((path, network))
-    yield from _numbers_fit(world, dict(networks))
-
-
-def _numbers_fit(
-    world: World, networks: Mapping[str, ipaddress.IPv4Network | ipaddress.IPv6Network]
-) -> Iterator[Finding]:
-    for family, block in (
-        ("ipv4", world.declaration.addressing.ipv4),
-        ("ipv6", world.declaration.addressing.ipv6),
-    ):
-        network = networks.get(f"addressing.{family}.block")
-        if network is None:
-            continue
-        zone_prefix = 24 if family == "ipv4" else 64
-        if not network.prefixlen < block.site_prefix <= zone_prefix - 3:
-            rule = (
-                f"leaves no room between the block /{network.prefixlen} and a zone /{zone_prefix}"
-            )
-            path = f"addressing.{family}.site_prefix"
-            yield Finding(path, str(block.site_prefix), rule, "choose a length between them")
-            continue
-        most = 2 ** (block.site_prefix - network.prefixlen) - 1
-        for site in world.declaration.sites:
-            if site.number > most:
-                path = f"sites.{site.effective_code}.number"
-                rule = f"does not fit the {family} block, which has numbers up to {most}"
-                yield Finding(path, str(site.number), rule, "take a smaller one or widen the block")
 
 
 def _blueprint_zones(world: World) -> Iterator[Finding]:
@@ -186,7 +112,9 @@ def _hosts_stand_in_zones(world: World) -> Iterator[Finding]:
             if holder != host_name:
                 rule = f"is the slot of {holder} already"
                 yield Finding(f"{path}.slot", str(host.slot), rule, "take a free one")
-            for zone_name in host.zones:
+            for zone_name, count in Counter(host.zones).items():
+                if count > 1:
+                    yield Finding(f"{path}.zones", zone_name, "is named twice", "name it once")
                 zone = blueprint.zones.get(zone_name)
                 if zone is None:
                     remedy = nearest(zone_name, blueprint.zones)
@@ -308,24 +236,66 @@ def _levels_hold(world: World) -> Iterator[Finding]:
         if site.level is not None and not site.level_reason:
             remedy = "say why in level_reason"
             yield Finding(f"{path}.level", str(site.level), "differs without a reason", remedy)
-        for key in ("approval", "level_reason", "owner", "operator"):
-            own = getattr(site, key)
-            if not (own if own is not None else getattr(blueprint, key)).strip():
-                remedy = "name the document or body; a level without approval binds nobody"
-                yield Finding(f"{path}.{key}", "", "is empty", remedy)
         for name, service in world.declaration.shared_services.items():
             if service.site == site.effective_code and service.level > level:
                 rule = f"is below the level {service.level} of the service {name} that it hosts"
                 remedy = "the highest level hosted decides (331/2026/NĐ-CP, Article 8.2)"
                 yield Finding(f"{path}.level", str(level), rule, remedy)
         floor = RETENTION_FLOOR_DAYS[level]
-        value = {**world.declaration.parameters, **blueprint.parameters, **site.parameters}.get(
-            "log_retention_days"
-        )
+        path, value = _log_retention(world.declaration, site)
         if isinstance(value, int) and value < floor:
             rule = f"is below the {floor} days that level {level} requires"
             remedy = "raise it (TCVN 14423:2026 x.8.2.1)"
-            yield Finding(f"{path}.parameters.log_retention_days", str(value), rule, remedy)
+            yield Finding(path, str(value), rule, remedy)
+
+
+def _log_retention(declaration: Declaration, site: Site) -> tuple[str, object]:
+    """Where it stands how long a site keeps logs, and what stands there."""
+    key = "log_retention_days"
+    if key in site.parameters:
+        return f"sites.{site.effective_code}.parameters.{key}", site.parameters[key]
+    blueprint = declaration.blueprints[site.blueprint]
+    if key in blueprint.parameters:
+        return f"blueprints.{site.blueprint}.parameters.{key}", blueprint.parameters[key]
+    return f"parameters.{key}", declaration.parameters.get(key)
+
+
+def _levels_are_approved(world: World) -> Iterator[Finding]:
+    texts = [
+        (f"blueprints.{name}.{key}", getattr(blueprint, key))
+        for name, blueprint in world.declaration.blueprints.items()
+        for key in UNIT_TEXTS
+    ]
+    texts += [
+        (f"sites.{site.effective_code}.{key}", getattr(site, key))
+        for site in world.declaration.sites
+        for key in UNIT_TEXTS
+        if getattr(site, key) is not None
+    ]
+    for path, text in texts:
+        if not text.strip():
+            remedy = "name the document or body; a level without approval binds nobody"
+            yield Finding(path, "", "is empty", remedy)
+
+
+def _texts_name_known_places(world: World) -> Iterator[Finding]:
+    blueprints, sites = world.declaration.blueprints, world.declaration.sites
+    texts = [
+        (f"blueprints.{name}.{key}", getattr(blueprint, key))
+        for name, blueprint in blueprints.items()
+        for key in (*UNIT_TEXTS, "place")
+    ]
+    texts += [
+        (f"sites.{site.effective_code}.{key}", getattr(site, key) or "")
+        for site in sites
+        for key in UNIT_TEXTS
+    ]
+    for path, text in texts:
+        try:
+            text.format(unit="")
+        except (KeyError, IndexError, ValueError):
+            rule = "has braces around something else than unit"
+            yield Finding(path, text, rule, "write {unit} for the site's unit, and no other brace")
 
 
 def _uplinks_of_sites(world: World) -> Iterator[Finding]:
@@ -357,111 +327,11 @@ def _uplinks_of_sites(world: World) -> Iterator[Finding]:
                     yield Finding(host_path, "", rule, remedy)
 
 
-def _zone_of(world: World, site: Site, zone: str) -> bool:
-    blueprint = world.declaration.blueprints.get(site.blueprint)
-    found = blueprint.zones.get(zone) if blueprint else None
-    return found is not None and not found.absent
-
-
-def _consumer(world: World, path: str, consumer: Consumer) -> Iterator[Finding]:
-    for code in consumer.sites.codes:
-        if code not in world.site_codes():
-            remedy = nearest(code, world.site_codes())
-            yield Finding(f"{path}.sites.codes", code, "is not the code of a site", remedy)
-            return
-    sites = selected_sites(consumer.sites, world.declaration, world.units)
-    if not sites:
-        yield Finding(f"{path}.sites", "", "selects no site", "correct the tiers or codes")
-    for site in sites:
-        if not _zone_of(world, site, consumer.zone):
-            rule = f"is not a zone of sites.{site.effective_code}"
-            yield Finding(f"{path}.zone", consumer.zone, rule, "select sites that have it")
-
-
-def _services(world: World) -> Iterator[Finding]:
-    for name, service in world.declaration.shared_services.items():
-        path = f"shared_services.{name}"
-        site = world.site(service.site)
-        if site is None:
-            remedy = nearest(service.site, world.site_codes())
-            yield Finding(f"{path}.site", service.site, "is not the code of a site", remedy)
-        else:
-            blueprint = world.declaration.blueprints.get(site.blueprint)
-            if blueprint and service.host not in blueprint.hosts:
-                remedy = nearest(service.host, blueprint.hosts)
-                yield Finding(f"{path}.host", service.host, "is not a host of the site", remedy)
-        for index, consumer in enumerate(service.consumers):
-            yield from _consumer(world, f"{path}.consumers.{index}", consumer)
-
-
-def _tenants(world: World) -> Iterator[Finding]:
-    for name, tenant in world.declaration.tenants.items():
-        path = f"tenants.{name}"
-        if not tenant.owner.strip():
-            yield Finding(f"{path}.owner", "", "is empty", "name the body that answers for it")
-        for index, consumer in enumerate(tenant.consumers):
-            yield from _consumer(world, f"{path}.consumers.{index}", consumer)
-        for wanted in tenant.services:
-            if wanted not in world.declaration.shared_services:
-                remedy = nearest(wanted, world.declaration.shared_services)
-                yield Finding(f"{path}.services", wanted, "is not a shared service", remedy)
-
-
-def _flows(world: World) -> Iterator[Finding]:
-    for index, flow in enumerate(world.declaration.flows):
-        path = f"flows.{index}"
-        if flow.service not in world.declaration.shared_services:
-            remedy = nearest(flow.service, world.declaration.shared_services)
-            yield Finding(f"{path}.service", flow.service, "is not a shared service", remedy)
-        yield from _consumer(world, f"{path}.source", flow.source)
-
-
-def _probe_points_and_expectations(world: World) -> Iterator[Finding]:
-    declaration = world.declaration
-    for name, probe in declaration.probe_points.items():
-        path = f"probe_points.{name}"
-        if (probe.uplink is None) == (probe.site is None):
-            remedy = "give either an uplink, or a site and a zone"
-            yield Finding(path, "", "stands in no place, or in two", remedy)
-        elif probe.uplink is not None and probe.uplink not in declaration.uplinks:
-            remedy = nearest(probe.uplink, declaration.uplinks)
-            yield Finding(f"{path}.uplink", probe.uplink, "is not declared", remedy)
-        elif probe.site is not None:
-            site = world.site(probe.site)
-            if site is None:
-                remedy = nearest(probe.site, world.site_codes())
-                yield Finding(f"{path}.site", probe.site, "is not the code of a site", remedy)
-            elif probe.zone is None or not _zone_of(world, site, probe.zone):
-                rule = f"is not a zone of sites.{probe.site}"
-                yield Finding(f"{path}.zone", probe.zone or "", rule, "name one of its zones")
-    hosts = {placed.name for placed in world.hosts}
-    sources = hosts | set(declaration.probe_points) | {"controller"}
-    for index, expectation in enumerate(declaration.expectations):
-        path = f"expectations.{index}"
-        if expectation.source not in sources:
-            remedy = nearest(expectation.source, sources)
-            yield Finding(f"{path}.source", expectation.source, "is no place to look from", remedy)
-        if expectation.host not in hosts:
-            remedy = nearest(expectation.host, hosts)
-            yield Finding(f"{path}.host", expectation.host, "is not a host", remedy)
-
-
-def _controller(world: World) -> Iterator[Finding]:
-    controller = world.declaration.controller
-    hub = world.site(world.declaration.hub)
-    if hub is not None and not _zone_of(world, hub, controller.zone):
-        rule = "is not a zone of the hub"
-        yield Finding("controller.zone", controller.zone, rule, "name its management zone")
-    if controller.uplink not in world.declaration.uplinks:
-        remedy = nearest(controller.uplink, world.declaration.uplinks)
-        yield Finding("controller.uplink", controller.uplink, "is not declared", remedy)
-
-
 RULES: tuple[Callable[[World], Iterator[Finding]], ...] = (
     _names_and_codes,
     _sites_stand_on_units,
     _sites_are_unique,
-    _address_blocks,
+    *address_checks.RULES,
     _blueprint_zones,
     _hosts_stand_in_zones,
     _functions_are_known,
@@ -469,12 +339,10 @@ RULES: tuple[Callable[[World], Iterator[Finding]], ...] = (
     _functions_are_enough,
     _needs_are_met,
     _levels_hold,
+    _levels_are_approved,
+    _texts_name_known_places,
     _uplinks_of_sites,
-    _services,
-    _tenants,
-    _flows,
-    _probe_points_and_expectations,
-    _controller,
+    *service_checks.RULES,
 )
 
 

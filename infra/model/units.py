@@ -60,10 +60,12 @@ def parse_units(text: str, source: str) -> tuple[dict[str, Unit], list[Finding]]
         remedy = f"start the file with {','.join(COLUMNS)}"
         return {}, [Finding(source, seen, "has other columns than a unit list", remedy)]
     units: dict[str, Unit] = {}
+    mentioned: set[str] = set()
     findings: list[Finding] = []
     for row in reader:
         path = f"{source}:{reader.line_num}"
         code = row["code"]
+        mentioned.add(code)
         missing = [name for name in ("tier", "code", "kind", "name") if not row[name]]
         if missing or None in row or None in row.values():
             rule = f"lacks {', '.join(missing)}" if missing else "has another number of fields"
@@ -84,7 +86,7 @@ def parse_units(text: str, source: str) -> tuple[dict[str, Unit], list[Finding]]
             successor=row["successor"],
         )
     for unit in units.values():
-        if unit.parent and unit.parent not in units:
+        if unit.parent and unit.parent not in mentioned:
             rule = f"names the parent {unit.parent!r}, which is not in the list"
             findings.append(Finding(f"{source}.{unit.code}", "", rule, "add the parent's line"))
     return units, findings

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import ipaddress
 
+from infra.model.numbering import (
+    ZONE_PREFIX_IPV4,
+    ZONE_PREFIX_IPV6,
+    digits,
+    nth_ipv4,
+    nth_ipv6,
+)
 from infra.model.province import Addressing
 from infra.plan.types import Dual
 
-ZONE_PREFIX_IPV4 = 24
-ZONE_PREFIX_IPV6 = 64
 GATEWAY_SLOT = 1
-
-
-def _digits(number: int) -> int:
-    """The number whose hexadecimal digits read like the decimal ones: 15 becomes 0x15."""
-    return int(str(number), 16)
 
 
 def site_prefix(addressing: Addressing, number: int) -> Dual:
@@ -28,7 +28,7 @@ def site_prefix(addressing: Addressing, number: int) -> Dual:
     ipv6 = ipaddress.IPv6Network(addressing.ipv6.block)
     length4, length6 = addressing.ipv4.site_prefix, addressing.ipv6.site_prefix
     base4 = int(ipv4.network_address) + (number << (32 - length4))
-    base6 = int(ipv6.network_address) + (_digits(number) << (128 - length6))
+    base6 = int(ipv6.network_address) + (digits(number) << (128 - length6))
     return Dual(
         f"{ipaddress.IPv4Address(base4)}/{length4}", f"{ipaddress.IPv6Address(base6)}/{length6}"
     )
@@ -39,15 +39,13 @@ def zone_prefix(site: Dual, slot: int) -> Dual:
     base4 = int(ipaddress.IPv4Network(site.ipv4).network_address)
     base6 = int(ipaddress.IPv6Network(site.ipv6).network_address)
     zone4 = ipaddress.IPv4Address(base4 + (slot << (32 - ZONE_PREFIX_IPV4)))
-    zone6 = ipaddress.IPv6Address(base6 + (_digits(slot) << (128 - ZONE_PREFIX_IPV6)))
+    zone6 = ipaddress.IPv6Address(base6 + (digits(slot) << (128 - ZONE_PREFIX_IPV6)))
     return Dual(f"{zone4}/{ZONE_PREFIX_IPV4}", f"{zone6}/{ZONE_PREFIX_IPV6}")
 
 
 def address(prefix: Dual, slot: int) -> Dual:
     """A host's addresses inside a zone or an uplink network."""
-    ipv4 = ipaddress.IPv4Network(prefix.ipv4).network_address + slot
-    ipv6 = ipaddress.IPv6Network(prefix.ipv6).network_address + _digits(slot)
-    return Dual(str(ipv4), str(ipv6))
+    return Dual(nth_ipv4(prefix.ipv4, slot), nth_ipv6(prefix.ipv6, slot))
 
 
 def lengths(prefix: Dual) -> tuple[int, int]:
