@@ -23,7 +23,7 @@ from infra.providers.lab_client import LabClient
 from infra.providers.resource_type import Seen
 from infra.providers.rules import Rule
 
-RULES: Mapping[str, Rule] = {**HOST_RULES, "authorized_keys": rules.many(rules.public_key, 1)}
+RULES: Mapping[str, Rule] = {**HOST_RULES, "authorized_keys": rules.many(rules.public_key)}
 
 _REPLACING = frozenset({"name", "links"})
 _ONCE = frozenset({"authorized_keys"})

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pulumi
 from pulumi import automation
 from pulumi.automation.errors import CommandError
 
@@ -166,7 +167,7 @@ def session(
     Without a policy pack no policy is asked: where nothing is made, nothing can break one.
     """
     backend.prepare()
-    with serving(types) as port:
+    with _quiet_sdk(), serving(types) as port:
         environment = dict(backend.environment())
         environment["PULUMI_DEBUG_PROVIDERS"] = f"{PACKAGE}:{port}"
         command = EngineCommand(engine)
@@ -175,6 +176,29 @@ def session(
             return
         with shared_policy_server(policy_pack, backend.folder) as stand_in:
             yield Session(backend, command, environment, stand_in, report, workers)
+
+
+@contextmanager
+def _quiet_sdk() -> Iterator[None]:
+    """Keeps the SDK from sending its debug lines.
+
+    Each is a call to the engine, an event and a call back: a quarter of what a program costs here.
+    """
+    said = pulumi.log.debug
+    pulumi.log.debug = _say_nothing
+    try:
+        yield
+    finally:
+        pulumi.log.debug = said
+
+
+def _say_nothing(
+    msg: str,
+    resource: pulumi.Resource | None = None,
+    stream_id: int | None = None,
+    ephemeral: bool | None = None,
+) -> None:
+    """Takes a debug line of the SDK."""
 
 
 def _last_line(text: str) -> str:

@@ -152,11 +152,6 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
                 "a .pub file"
             ),
         ),
-        (
-            "authorized_keys",
-            [],
-            "host 'edge1-692': authorized_keys has 0 entries; give at least 1",
-        ),
         ("functions", "gateway", "host 'edge1-692': functions is 'gateway'; give a list"),
     ],
 )
