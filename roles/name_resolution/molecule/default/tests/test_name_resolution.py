@@ -19,7 +19,7 @@ def test_programs_ask_the_nearest_resolver_in_the_search_domain(host: Host) -> N
         f"python3 -c '{LISTEN}' & sleep 1; getent hosts somebody >/dev/null; wait",
     )
     host.check_output("ip address delete 192.0.2.101/32 dev lo")
-    assert r"\x08somebody\nbinhphuoc\x08internal" in question
+    assert r"\x08somebody\tbinhphuoc\x08internal" in question
 
 
 def test_no_more_servers_than_the_library_asks(host: Host) -> None:
