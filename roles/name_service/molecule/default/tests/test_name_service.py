@@ -89,6 +89,16 @@ def test_signing_again_without_need_changes_nothing(host: Host) -> None:
     assert host.check_output("/usr/local/lib/province/sign_zones") == "current"
 
 
+def test_old_signatures_are_renewed_by_the_timers_own_unit(host: Host) -> None:
+    before = host.file("/var/lib/nsd/province/binhphuoc.internal.zone").content_string
+    host.check_output("touch --date=%s /var/lib/nsd/province/inputs", "8 days ago")
+    host.check_output("systemctl start province_sign_zones.service")
+    after = host.file("/var/lib/nsd/province/binhphuoc.internal.zone").content_string
+    assert before != after
+    assert ask(host, "svc1-70.binhphuoc.internal")[0] == "NOERROR"
+    assert host.service("province_sign_zones.timer").is_enabled
+
+
 def test_the_key_is_for_the_signer_alone(host: Host) -> None:
     key = host.file("/etc/province/names/signing_key.private")
     assert (key.user, key.mode) == ("root", 0o600)
