@@ -1,0 +1,276 @@
+"""The lab from nothing to nothing: the tests run in the order in which they stand.
+
+Needs root and about a quarter of an hour. What breaks is mended in the same test, so that a
+failure names one thing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from machine import Machine, look
+from mutations import MUTATIONS, Mutation
+
+from infra.errors import ExitCode
+from infra.lab.lab import Lab
+
+CHECKOUT = Path(__file__).parents[2]
+STATE = CHECKOUT / ".province" / "lab"
+EDGE = "edge1-692"
+PROGRAMS = Path(sys.executable).parent
+
+
+def run(
+    *command: str | Path, expect: int = 0, limit: int = 1500
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in the checkout; its output is shown when it ends otherwise than expected."""
+    environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COLUMNS": "200"}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=CHECKOUT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == expect, (
+        f"{' '.join(map(str, command))}: exit {done.returncode}, expected {expect}\n"
+        f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    )
+    return done
+
+
+def province(*words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    return run("province", *words, expect=expect)
+
+
+def site_outcomes() -> dict[str, str]:
+    sites = json.loads(province("status", "lab", "--json").stdout)["last_run"]["sites"]
+    return {code: site["outcome"] for code, site in sites.items()}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return Lab(STATE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def before(lab: Lab) -> Iterator[Machine]:
+    """The machine as it was; whatever happens, nothing of the lab stays."""
+    assert os.geteuid() == 0, "the end-to-end test makes machines: run it as root"
+    province("destroy", "lab", "--yes")
+    machine = look(lab.identifier)
+    yield machine
+    province("destroy", "lab", "--yes")
+
+
+def test_a_province_is_built_from_nothing() -> None:
+    province("provision", "lab")
+
+    assert site_outcomes() == {"70": "done", "692": "done"}
+
+
+def test_what_was_built_meets_every_control_that_is_asked() -> None:
+    verdict = json.loads(province("verify", "lab", "--json").stdout)
+
+    counts = verdict["counts"]
+    assert counts["failed"] == 0
+    assert counts["could_not_check"] == 0
+    assert sum(counts.values()) == len(verdict["checks"])
+    proved = {check["control"] for check in verdict["checks"] if check["outcome"] == "proved"}
+    assert len(proved) >= 25
+    report = (STATE / "report" / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in report
+    assert (STATE / "report" / "junit.xml").exists()
+
+
+def test_a_second_run_changes_nothing_and_says_so() -> None:
+    done = province("provision", "lab")
+
+    assert "nothing had to be changed on any host" in done.stdout
+
+
+def test_the_ecosystems_own_commands_work_on_the_same_files() -> None:
+    run("ansible-playbook", "-i", "inventories/lab", "playbooks/check_inventory.yml")
+    assert run("ssh", "-F", STATE / "ssh_config", EDGE, "hostname").stdout.strip() == EDGE
+    run(
+        "pytest",
+        "-q",
+        "-k",
+        "ssh_config_or_nothing or NET",
+        "tests/compliance",
+        "--collect-only",
+        f"--hosts=ssh://{EDGE}",
+        f"--ssh-config={STATE / 'ssh_config'}",
+    )
+
+
+def test_a_second_run_at_the_same_time_is_told_who_works() -> None:
+    holder = subprocess.Popen(
+        [
+            PROGRAMS / "python",
+            "-c",
+            (
+                "import sys, time; from datetime import datetime, UTC; from pathlib import Path\n"
+                "from infra.journal import hold_lock\n"
+                "with hold_lock(Path(sys.argv[1]), 'rehearsal', datetime.now(UTC)):\n"
+                "    print('held', flush=True); time.sleep(60)\n"
+            ),
+            str(STATE),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "held"
+
+        refused = province("provision", "lab", expect=ExitCode.LOCKED)
+
+        assert "'rehearsal'" in refused.stderr
+        assert f"process {holder.pid}" in refused.stderr
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_an_edge_that_is_off_defers_its_site_and_comes_back() -> None:
+    province("lab", "stop", "lab", EDGE)
+
+    deferred = province("provision", "lab", expect=ExitCode.DEFERRED)
+
+    assert site_outcomes() == {"70": "done", "692": "deferred"}
+    assert "queued for the next run" in deferred.stdout
+
+    province("lab", "start", "lab", EDGE)
+    province("provision", "lab", "--site", "692")
+
+    assert site_outcomes() == {"692": "done"}
+
+
+def test_a_rule_that_locks_us_out_heals_itself(tmp_path: Path) -> None:
+    facts = yaml.safe_load((CHECKOUT / f"inventories/lab/host_vars/{EDGE}/facts.yml").read_text())
+    rules = facts["firewall_rules"]
+    shut = {
+        "firewall_rules": {
+            **rules,
+            "inputs": [rule for rule in rules["inputs"] if rule["service"] != "ssh"],
+        },
+        "firewall_confirm_seconds": 20,
+    }
+    variables = tmp_path / "locked_out.yml"
+    variables.write_text(yaml.safe_dump(shut), encoding="utf-8")
+    # The master connection would pass the new rules as an established one.
+    run("ssh", "-F", STATE / "ssh_config", "-O", "exit", EDGE)
+
+    locked = run(
+        "ansible-playbook",
+        "-i",
+        "inventories/lab",
+        "playbooks/configure_gateways.yml",
+        "--limit",
+        EDGE,
+        "--tags",
+        "firewall",
+        "-e",
+        f"@{variables}",
+        expect=2,
+    )
+
+    assert "took the change back" in locked.stdout + locked.stderr
+    assert run("ssh", "-F", STATE / "ssh_config", EDGE, "hostname").stdout.strip() == EDGE
+
+
+def test_a_wrong_host_key_is_refused_and_named() -> None:
+    known = STATE / "known_hosts"
+    pinned = known.read_text(encoding="utf-8")
+    other = next(line for line in pinned.splitlines() if line.startswith("svc1-70")).split(" ", 1)[
+        1
+    ]
+    lines = [
+        f"{EDGE}.binhphuoc.internal {other}" if line.startswith(EDGE) else line
+        for line in pinned.splitlines()
+        if not line.startswith("@cert-authority")
+    ]
+    try:
+        known.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        run("ssh", "-F", STATE / "ssh_config", "-o", "ControlPath=none", EDGE, "true", expect=255)
+    finally:
+        known.write_text(pinned, encoding="utf-8")
+
+
+def test_a_file_that_another_hand_changed_stops_its_host_until_it_is_named(lab: Lab) -> None:
+    path = "/etc/systemd/journald.conf.d/province.conf"
+    lab.execute("svc1-70", ["sh", "-c", f"echo '# by hand' >> {path}"])
+
+    stopped = province("configure", "lab", "--site", "70", expect=ExitCode.FAILED)
+
+    assert path in stopped.stdout
+    province("configure", "lab", "--site", "70", "--take-over", path)
+    kept = lab.execute("svc1-70", ["sh", "-c", f"cat /var/lib/province/backup{path}@*"])
+    assert "# by hand" in kept.stdout
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_a_setting_broken_by_hand_fails_its_control(
+    mutation: Mutation, lab: Lab, tmp_path: Path
+) -> None:
+    evidence = tmp_path / "evidence.jsonl"
+    broken = lab.execute(mutation.host, ["sh", "-c", mutation.break_command])
+    assert broken.returncode == 0, broken.stderr
+    try:
+        file, test = mutation.test.split("::")
+        run(
+            "pytest",
+            "-q",
+            f"tests/compliance/{file}",
+            "-k",
+            test,
+            "--environment",
+            "lab",
+            "--evidence",
+            evidence,
+            "-p",
+            "no:cacheprovider",
+            expect=1,
+        )
+    finally:
+        mended = lab.execute(mutation.host, ["sh", "-c", mutation.mend_command])
+    assert mended.returncode == 0, mended.stderr
+    seen = [json.loads(line) for line in evidence.read_text(encoding="utf-8").splitlines()]
+    failed = {(one["control"], one["host"]) for one in seen if one["outcome"] == "failed"}
+    assert mutation.control in {control for control, _ in failed}
+
+
+def test_nothing_is_left_when_it_is_destroyed(before: Machine, lab: Lab) -> None:
+    province("destroy", "lab", "--yes")
+
+    deadline = time.monotonic() + 20
+    while (left := before.added(look(lab.identifier))) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert left == {}
+    assert not (STATE / "lab").exists() or not any((STATE / "lab").iterdir())
+    province("destroy", "lab", "--yes")
+
+
+def test_it_is_destroyed_without_its_declaration() -> None:
+    aside = STATE.parent / "declaration_aside"
+    declaration = CHECKOUT / "inventories" / "lab" / "province.yml"
+    shutil.copy2(declaration, aside)
+    try:
+        declaration.unlink()
+        province("destroy", "lab", "--yes")
+    finally:
+        shutil.copy2(aside, declaration)
+        aside.unlink()
