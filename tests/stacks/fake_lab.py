@@ -121,15 +121,15 @@ class FakeLab:
 
 
 def _observed(records: list[dict[str, Any]], *, alive: bool) -> tuple[ObservedLink, ...]:
-    links = map(Link.from_record, records)
+    links = [(Link.from_record(record), record.get("cut", False)) for record in records]
     return tuple(
         ObservedLink(
             interface=link.interface,
             network=link.network,
-            addresses=link.addresses if alive else (),
-            gateways=link.gateways if alive else (),
+            addresses=link.addresses if alive and not cut else (),
+            gateways=link.gateways if alive and not cut else (),
             isolated=link.isolated,
-            cut=False,
+            cut=cut,
         )
-        for link in links
+        for link, cut in links
     )

@@ -6,9 +6,9 @@ from infra.providers.abilities import SUBSTRATES, WANTED_BY, unmet
 def test_the_lab_says_what_it_cannot_do_and_why() -> None:
     assert [str(one) for one in unmet("692", "lab", {"esp": "kernel"})] == [
         (
-            "site '692': esp is declared as 'kernel', and its substrate lacks kernel_esp (containers "
-            "share a kernel that carries no ESP; the tunnel runs in user space); declare another "
-            "value, or another substrate"
+            "site '692': esp is declared as 'kernel', and its substrate lacks kernel_esp "
+            "(containers share a kernel that carries no ESP; the tunnel runs in user space); "
+            "declare another value, or another substrate"
         )
     ]
 

@@ -1,5 +1,6 @@
 """Each resource type: pure check and comparison, and its life over a lab of files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +273,13 @@ def test_networks_and_probe_points_live_and_are_put_right(lab: FakeLab) -> None:
     assert changed.inputs["links"] == {}
     assert [one.path for one in points.compare(changed.inputs, citizen)] == ["links.internet"]
     assert points.update(changed.inputs, citizen) == citizen
+
+    record = json.loads((lab.folder / "probe_points" / "citizen").read_text())
+    cut = [{**link, "cut": True} for link in record["links"]]
+    lab.change("probe_points", "citizen", links=cut)
+    scenario = points.read(citizen, citizen)
+    assert scenario is not None
+    assert points.compare(scenario.inputs, citizen) == ()
 
     points.delete(citizen)
     networks.delete(dmz)
