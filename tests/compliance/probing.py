@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from harness import CouldNotCheck, Machine, Seen, World, program
@@ -17,7 +18,7 @@ from infra.errors import LabError
 from infra.lab.lab import Lab
 from infra.plan import Host, ProbePoint
 
-SECONDS = 2.0
+SECONDS = 1.5
 """How long an answer may take; a dropped packet costs all of it."""
 REFUSED = frozenset({"reset", "forbidden", "unreachable", "silent"})
 
@@ -63,6 +64,46 @@ def dns(address: str, name: str, *, flags: int = 0, kind: int = NAME_ADDRESS) ->
     return Probe("udp", address, 53, header + counts + question + extended)
 
 
+STRONG_PROPOSAL = ((1, 20, 256), (2, 6, 0), (4, 20, 0))
+"""AES-GCM of 256 bits, PRF of SHA-384, 384-bit curve (IANA: transforms of IKEv2)."""
+WEAK_PROPOSAL = (
+    (1, 3, 0),
+    (1, 2, 0),
+    (2, 1, 0),
+    (2, 2, 0),
+    (3, 1, 0),
+    (3, 2, 0),
+    (4, 2, 0),
+    (4, 5, 0),
+)
+"""3DES and DES, MD5 and SHA-1, groups of 1024 and 1536 bits."""
+NO_PROPOSAL_CHOSEN, WRONG_GROUP, SECURITY_ASSOCIATION, NOTIFY = 14, 17, 33, 41
+
+
+def ike(address: str, transforms: Sequence[tuple[int, int, int]]) -> Probe:
+    """Whether a tunnel daemon would talk with these algorithms (RFC 7296, IKE_SA_INIT).
+
+    The key that is sent along is of another group than any offered: whoever likes the offer says
+    "wrong group", and no association begins.
+    """
+    parts = []
+    for place, (kind, number, bits) in enumerate(transforms, start=1):
+        length = b"\x80\x0e" + bits.to_bytes(2, "big") if bits else b""
+        more = 0 if place == len(transforms) else 3
+        size = (8 + len(length)).to_bytes(2, "big")
+        parts.append(
+            bytes([more, 0]) + size + bytes([kind, 0]) + number.to_bytes(2, "big") + length
+        )
+    body = b"".join(parts)
+    proposal = b"\0\0" + (8 + len(body)).to_bytes(2, "big") + bytes([1, 1, 0, len(parts)]) + body
+    offer = bytes([34, 0]) + (4 + len(proposal)).to_bytes(2, "big") + proposal
+    key = bytes([40, 0]) + (8 + 256).to_bytes(2, "big") + b"\0\x0e\0\0" + secrets.token_bytes(256)
+    nonce = bytes([0, 0]) + (4 + 32).to_bytes(2, "big") + secrets.token_bytes(32)
+    payloads = offer + key + nonce
+    header = secrets.token_bytes(8) + bytes(8) + bytes([33, 0x20, 34, 0x08]) + bytes(4)
+    return Probe("udp", address, 500, header + (28 + len(payloads)).to_bytes(4, "big") + payloads)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of a probe."""
@@ -93,6 +134,14 @@ class Answer:
     def dns_answers(self) -> int:
         """How many records answer the question."""
         return int.from_bytes(self.data[6:8], "big")
+
+    @property
+    def ike_says(self) -> str:
+        """What a tunnel daemon says to an offer of algorithms."""
+        if self.data[16] == SECURITY_ASSOCIATION:
+            return "accepted"
+        notice = int.from_bytes(self.data[34:36], "big") if self.data[16] == NOTIFY else None
+        return {NO_PROPOSAL_CHOSEN: "refused", WRONG_GROUP: "accepted"}.get(notice, f"{notice}")
 
     def __str__(self) -> str:
         """Where from, where to, what came back."""
@@ -144,21 +193,16 @@ class Place:
         """
         if self.point is None:
             raise CouldNotCheck(f"{self.name}: is no probe point and has no gateway of its own")
-        for link in self.point.links:
-            for gateway in link.gateways.both() if link.gateways else ():
-                family = "-6" if ":" in gateway else "-4"
-                told = self._hardware_address(family, gateway, link.interface)
-                seen(f"control: {self.name}: gateway {gateway} is at {told}")
-
-    def _hardware_address(self, family: str, gateway: str, interface: str) -> str:
-        self.run(["ip", family, "neigh", "flush", "to", gateway, "dev", interface])
-        self.probe(Probe("udp", gateway, 9, b"?"))
-        shown = self.run(["ip", "-j", family, "neigh", "show", "to", gateway, "dev", interface])
-        entries = json.loads(shown or "[]")
-        told = next((one["lladdr"] for one in entries if "lladdr" in one), None)
-        if told is None:
-            raise CouldNotCheck(f"{self.name}: its gateway {gateway} does not answer; look there")
-        return str(told)
+        wanted = [
+            (gateway, link.interface)
+            for link in self.point.links
+            for gateway in (link.gateways.both() if link.gateways else ())
+        ]
+        said = self.run(["python3", "-c", program("neighbours"), json.dumps(wanted)])
+        for gateway, told in json.loads(said).items():
+            if told is None:
+                raise CouldNotCheck(f"{self.name}: its gateway {gateway} does not answer")
+            seen(f"control: {self.name}: gateway {gateway} answers from {told}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +227,19 @@ class Places:
         plan = self.world.plan
         everywhere = [*plan.backbone.probe_points, *(p for s in plan.sites for p in s.probe_points)]
         return {point.name: point for point in everywhere}
+
+    def each(self, names: Iterable[str], look: Callable[[Place, Seen], None], seen: Seen) -> None:
+        """Look from several places at once; the first that fails tells."""
+        chosen = [self.at(name) for name in names]
+        notes = [Seen() for _ in chosen]
+        with ThreadPoolExecutor(max(1, len(chosen))) as pool:
+            looks = [
+                pool.submit(look, place, note) for place, note in zip(chosen, notes, strict=True)
+            ]
+        for note in notes:
+            seen(*note.observations)
+        for one in looks:
+            one.result()
 
     def controller(self) -> Place:
         """Where administration comes from."""

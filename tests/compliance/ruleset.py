@@ -66,6 +66,8 @@ def planned(rules: Iterable[Rule], host: str) -> frozenset[Permission]:
 
 
 def _members(value: Any) -> list[Any]:  # noqa: ANN401 - nft's JSON
+    if isinstance(value, list):
+        return value
     return value["set"] if isinstance(value, dict) and "set" in value else [value]
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
-TOKEN = re.compile(r"\{|\}|[^\s{}=]+=\[[^\]]*\]|[^\s{}=]+=[^\s{}]*|[^\s{}=]+")
+TOKEN = re.compile(
+    r"(?P<open>[^\s{}=\[\]]+) ?\{|(?P<close>\})"
+    r"|(?P<key>[^\s{}=]+)=(?:\[(?P<list>[^\]]*)\]|(?P<value>[^\s{}]*))"
+)
 
 
 def messages(text: str, kind: str) -> dict[str, Any]:
@@ -13,21 +17,20 @@ def messages(text: str, kind: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for line in text.splitlines():
         if line.startswith(f"{kind} event "):
-            merged.update(_section(TOKEN.findall(line.partition(" event ")[2]))[0])
+            merged.update(_section(TOKEN.finditer(line.partition(" event {")[2])))
     return merged
 
 
-def _section(tokens: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """One braced section, and what is left after it."""
-    rest = tokens[1:]
+def _section(tokens: Iterator[re.Match[str]]) -> dict[str, Any]:
+    """What stands between two braces; a value of several words keeps its first."""
     found: dict[str, Any] = {}
-    while rest and rest[0] != "}":
-        token = rest[0]
-        if "=" in token:
-            key, _, value = token.partition("=")
-            is_list = value.startswith("[")
-            found[key] = value[1:-1].split() if is_list else value
-            rest = rest[1:]
+    for token in tokens:
+        if token["close"]:
+            break
+        if token["open"]:
+            found[token["open"]] = _section(tokens)
         else:
-            found[token], rest = _section(rest[1:])
-    return found, rest[1:]
+            found[token["key"]] = (
+                token["list"].split() if token["value"] is None else token["value"]
+            )
+    return found

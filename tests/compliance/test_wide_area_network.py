@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from harness import CouldNotCheck, Machine, NotApplicable, Seen, World, listed
-from probing import Places, tcp
+from probing import STRONG_PROPOSAL, WEAK_PROPOSAL, Places, ike, tcp
 from ruleset import permissions, translations
 from swanctl import messages
 
@@ -160,17 +160,25 @@ def weaknesses(association: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.control("WAN-03")
-def test_weak_algorithms_are_not_loaded(machine: Machine, seen: Seen) -> None:
-    loaded = messages(machine.ask("swanctl", "--list-conns", "--raw"), "list-conn")
-    proposals = {
-        f"{name}/{inner}": section["proposals"]
-        for name, connection in loaded.items()
-        for inner, section in [("ike", connection), *connection["children"].items()]
-        if "proposals" in section
-    }
-    if not proposals:
-        raise CouldNotCheck(f"{machine.name}: the daemon does not tell its proposals")
-    seen(proposals)
+def test_weak_algorithms_are_refused(
+    target: Host, world: World, places: Places, seen: Seen
+) -> None:
+    """Asked by the peer, because the daemon does not tell which proposals it has loaded."""
+    for tunnel in tunnels_of(target, world.plan):
+        own, other = tunnel.hub, tunnel.spoke
+        own, other = (own, other) if target.name in own.hosts else (other, own)
+        for address in own.addresses.both():
+            offers = (ike(address, STRONG_PROPOSAL), ike(address, WEAK_PROPOSAL))
+            strong, weak = places.at(other.hosts[0]).probe(*offers)
+            for answer in (strong, weak):
+                if not answer.answered:
+                    raise CouldNotCheck(f"{answer}; a tunnel daemon answers its peer")
+            seen(f"{strong}: strong offer {strong.ike_says}", f"{weak}: weak {weak.ike_says}")
+            if strong.ike_says != "accepted":
+                raise CouldNotCheck(f"{strong}: says {strong.ike_says} to a strong offer")
+            assert weak.ike_says == "refused", (
+                f"{target.name}: says {weak.ike_says} to DES, MD5 and SHA-1; it must refuse"
+            )
 
 
 @pytest.mark.control("WAN-04")
