@@ -152,6 +152,8 @@ class Stacks:
     def _each(
         self, verb: str, sites: Sequence[str], operation: Operation
     ) -> tuple[StackPreview, ...]:
+        if not sites:
+            return ()
         with self._session(policies=False) as engine:
 
             def work(site: str) -> StackPreview:

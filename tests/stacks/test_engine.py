@@ -188,6 +188,12 @@ def test_destroying_removes_everything_and_can_be_repeated(stacks: Stacks, lab: 
     assert stacks.destroy() == ()
 
 
+def test_destroying_nothing_leaves_nothing(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    assert stacks_on(FakeLab(tmp_path / "lab"), empty).destroy() == ()
+    assert not empty.exists()
+
+
 def test_a_stack_that_does_not_exist_is_named(stacks: Stacks) -> None:
     with pytest.raises(StackError, match="stacks of 999: do not exist; there are none: name one"):
         stacks.drift(["999"])

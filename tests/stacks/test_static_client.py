@@ -36,6 +36,19 @@ def make_key(path: Path) -> paramiko.PKey:
     return paramiko.PKey.from_path(path)
 
 
+class ServerTransport(paramiko.Transport):
+    """Tells when it has said yes to a request: an answer must not overtake that."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection)
+        self.said_yes = threading.Event()
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)
+        if data.asbytes()[:1] == paramiko.common.cMSG_CHANNEL_SUCCESS:
+            self.said_yes.set()
+
+
 class Server(paramiko.ServerInterface):
     """Lets one key in and runs the known commands; whatever else is asked is refused."""
 
@@ -58,7 +71,12 @@ class Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.asked.append(command.decode())
 
+        transport = channel.get_transport()
+        assert isinstance(transport, ServerTransport)
+        transport.said_yes.clear()
+
         def answer() -> None:
+            assert transport.said_yes.wait(10)
             channel.sendall(ANSWERS[command.decode()].encode())
             channel.send_exit_status(0)
             channel.close()
@@ -88,7 +106,7 @@ def port(host_key: paramiko.PKey, user_key: paramiko.PKey) -> Iterator[int]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(connection)
+            transport = ServerTransport(connection)
             transports.append(transport)
             transport.add_server_key(host_key)
             transport.start_server(threading.Event(), Server(user_key))
