@@ -146,8 +146,8 @@ def _context(environment: Environment, plan: Plan, run: VerificationRun) -> Verd
         shares=tuple(
             Share(
                 Words(
-                    f"{titles[share.service]}: đơn vị cấp {share.tier} được kết nối (khai báo)",
-                    f"{share.service}: units of tier {share.tier} connected (as declared)",
+                    f"{titles[share.service]}: {share.tier_vi} được kết nối (theo khai báo)",
+                    f"{share.service}: {share.tier_en} connected (as declared)",
                 ),
                 share.connected,
                 share.total,

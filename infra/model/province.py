@@ -245,6 +245,8 @@ class Declaration(Strict):
     addressing: Addressing
     uplinks: dict[Name, Uplink]
     controller: Controller
+    tiers: dict[Name, Text] = Field(default_factory=dict)
+    """What a tier is called where people read; the code itself knows no tier."""
     every_host: Annotated[tuple[Name, ...], Field(strict=False)]
     parameters: dict[Name, ParameterValue] = Field(default_factory=dict)
     administrators: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Administrator]

@@ -46,8 +46,17 @@ def derive_shares(province: Province) -> tuple[Share, ...]:
                 for unit in units.values()
                 if unit.tier == required.tier and unit.exists_on(declaration.as_of)
             }
+            title = declaration.tiers.get(required.tier)
             shares.append(
-                Share(name, required.tier, len(members & connected), len(members), required.percent)
+                Share(
+                    service=name,
+                    tier=required.tier,
+                    tier_vi=title.vi if title else required.tier,
+                    tier_en=title.en if title else required.tier,
+                    connected=len(members & connected),
+                    total=len(members),
+                    required_percent=required.percent,
+                )
             )
     return tuple(shares)
 

@@ -314,6 +314,8 @@ class Share:
 
     service: str
     tier: str
+    tier_vi: str
+    tier_en: str
     connected: int
     total: int
     required_percent: int

@@ -75,7 +75,20 @@ def before(lab: Lab) -> Iterator[Machine]:
     province("destroy", "lab", "--yes")
 
 
-def test_a_province_is_built_from_nothing() -> None:
+def test_a_province_is_built_from_nothing_although_the_first_run_was_killed() -> None:
+    with subprocess.Popen(
+        [PROGRAMS / "province", "provision", "lab"],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stderr is not None
+        reached = any("bootstrap: " in line for line in first.stderr)
+        first.kill()
+    assert reached, "the first run ended before it came to the hosts"
+
     province("provision", "lab")
 
     assert site_outcomes() == {"70": "done", "692": "done"}
