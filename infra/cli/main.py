@@ -23,6 +23,7 @@ from infra.cli.provisioning import (
     Run,
     RunOptions,
     applied_plan,
+    require_abilities,
 )
 from infra.cli.starting import declaration_schema, write_start
 from infra.cli.verifying import print_verdict, report_again, verify_environment
@@ -87,6 +88,7 @@ def _conclude(environment: Environment, run: Run, sites: tuple[SiteOutcome, ...]
 def check(name: Name, as_json: Json = False) -> None:
     """Check the declaration: every finding at once, nothing touched."""
     plan = derive_plan(find_environment(name).province())
+    require_abilities(plan)
     if as_json:
         output.print_json({"environment": name, "findings": [], "sites": len(plan.sites)})
     else:

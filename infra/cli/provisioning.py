@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ from infra.journal import Journal
 from infra.lab.lab import Lab
 from infra.model import Province, nearest
 from infra.plan import Host, Plan, derive_plan, digest, from_json, to_json
+from infra.providers import abilities
 from infra.stacks.automation import Stacks
 from infra.stacks.events import Progress as StackProgress
 from infra.stacks.results import StackUpdate
@@ -102,9 +104,11 @@ class Run:
         return self._bootstrap_and_configure(province, plan, prepared, {})
 
     def declared(self) -> tuple[Province, Plan]:
-        """The declaration and the plan that follows from it."""
+        """The declaration and the plan that follows from it, fit for its substrates."""
         province = self.environment.province()
-        return province, derive_plan(province)
+        plan = derive_plan(province)
+        require_abilities(plan)
+        return province, plan
 
     def _sites(self, plan: Plan) -> tuple[str, ...]:
         known = [site.code for site in plan.sites]
@@ -285,6 +289,29 @@ def _not_reached(
             sentence = f"{result.sentence}; its site is queued for the next run"
             outcomes[name] = HostOutcome(name, DEFERRED, 0, sentence)
     return outcomes
+
+
+def require_abilities(plan: Plan) -> None:
+    """Compare what is declared with what each site's substrate can do.
+
+    Raises:
+        RefusedError: something is declared that a substrate cannot do; each with its reason.
+    """
+    lacks = [
+        lack
+        for site in plan.sites
+        for lack in abilities.unmet(
+            site.code,
+            site.substrate,
+            {name: json.loads(value) for name, value in site.parameters},
+        )
+    ]
+    if lacks:
+        raise RefusedError(
+            f"environment {plan.environment!r}: asks more than its substrates can do; "
+            "nothing was touched",
+            lacks,
+        )
 
 
 def applied_plan(environment: Environment) -> Plan:

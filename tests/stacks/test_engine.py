@@ -31,7 +31,10 @@ PLAN = small_province()
 
 # The SDK leaves the event loop of a program behind whose engine gave up; it is collected here and
 # not in somebody else's test.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
