@@ -193,7 +193,8 @@ def _opened(path: Path, passphrase: str) -> PrivateKey:
 
 def _passphrase(path: Path) -> str:
     if not _exists(path):
-        _make_private_folder(path.parent)
+        # Its own mode protects it; whose folder it lies in is the caller's business.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(path, secrets.token_urlsafe(_PASSPHRASE_BYTES))
     return _read(path)
 
