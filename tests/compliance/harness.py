@@ -100,9 +100,10 @@ class Machine:
         """Whether it shares its kernel with others, so that it cannot show what is the kernel's."""
         return self.reply("systemd-detect-virt", "--container").code == 0
 
-    def unit(self, name: str, *properties: str) -> dict[str, str]:
+    def unit(self, name: str, *properties: str, live: bool = False) -> dict[str, str]:
         """Properties of a unit as systemd has them."""
-        shown = self.ask("systemctl", "show", name, f"--property={','.join(properties)}")
+        wanted = f"--property={','.join(properties)}"
+        shown = self.ask("systemctl", "show", name, wanted, live=live)
         return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
     def listeners(self) -> set[tuple[str, str, int, str]]:

@@ -43,9 +43,9 @@ def test_logins_are_recorded(machine: Machine, seen: Seen) -> None:
 
 @pytest.mark.control("LOG-01")
 def test_privileged_commands_are_recorded(machine: Machine, seen: Seen) -> None:
-    token = f"province_check_{secrets.token_hex(4)}"
+    token = new_token()
     machine.ask("true", token, live=True)
-    entries = journal(machine, f"--grep={token}", "SYSLOG_IDENTIFIER=sudo")
+    entries = journal(machine, f"--grep={unquoted(token)}", "SYSLOG_IDENTIFIER=sudo")
 
     seen(*(entry["MESSAGE"][-200:] for entry in entries[:1]))
     assert entries, f"{machine.name}: a command ran as root and sudo recorded nothing"

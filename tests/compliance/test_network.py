@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from harness import CouldNotCheck, Machine, NotApplicable, Seen, World, listed
-from probing import REFUSED, Answer, Place, Places, Probe, administration, dns, tcp
+from probing import REFUSED, Answer, Place, Places, Probe, administration, dns, ntp, tcp
 
 from infra.plan import Host, Plan, Site
-from infra.plan.types import Expectation, Network
+from infra.plan.types import Expectation, Network, Offering
 
 BASIC_ZONES = frozenset({"servers", "dmz", "internal", "border", "wireless"})
 LEVEL_3_ZONES = BASIC_ZONES | {"database", "management"}
@@ -209,19 +209,28 @@ def _only_passes_by(target: str, site: Site) -> bool:
     return any(host.name == target and host.is_router for host in site.hosts)
 
 
-def inner_services(site: Site) -> list[Probe]:
-    """Every TCP service on an inner leg of a site's hosts, both families."""
+def inner_services(site: Site, domain: str) -> list[Probe]:
+    """Every service on an inner leg of a site's hosts, both families, that one can ask for."""
+    questions = {
+        "tcp": tcp,
+        "dns": lambda address, _: dns(address, domain),
+        "ntp": lambda address, _: ntp(address),
+    }
     found = {
-        (address, port): tcp(address, port)
+        (offering.protocol, address, port): ask(address, port)
         for host in site.hosts
         for offering in host.offerings
-        if offering.protocol == "tcp"
+        if (ask := questions.get(_question_for(offering))) is not None
         for name in offering.interfaces
         if (leg := host.interface(name)) is not None and leg.kind != "uplink"
         for address in leg.addresses.both()
         for port in offering.ports
     }
     return list(found.values())
+
+
+def _question_for(offering: Offering) -> str:
+    return "tcp" if offering.protocol == "tcp" else offering.service
 
 
 def require_alive(site: Site, places: Places, seen: Seen) -> None:
@@ -252,7 +261,7 @@ def test_internet_reaches_no_inner_zone(
 
     def look(place: Place, note: Seen) -> None:
         place.require_its_gateways(note)
-        answers = place.probe(*inner_services(site))
+        answers = place.probe(*inner_services(site, world.plan.domain))
         note(*answers)
         require_refused(answers, "nobody from the Internet may reach it")
 
@@ -278,7 +287,8 @@ def test_other_zones_reach_no_inner_zone(
     def look(place: Place, note: Seen) -> None:
         place.require_its_gateways(note)
         allowed = _allowed_from(networks[place.name], world)
-        probes = [p for p in inner_services(site) if (p.address, p.port) not in allowed]
+        services = inner_services(site, world.plan.domain)
+        probes = [p for p in services if (p.kind, p.address, p.port) not in allowed]
         answers = place.probe(*probes)
         note(*answers)
         require_refused(answers, f"no flow allows it from {networks[place.name]}")
@@ -286,10 +296,10 @@ def test_other_zones_reach_no_inner_zone(
     places.each(networks, look, seen)
 
 
-def _allowed_from(network: str, world: World) -> set[tuple[str, int]]:
-    """(address, port) pairs that flows from a whole zone allow."""
+def _allowed_from(network: str, world: World) -> set[tuple[str, str, int]]:
+    """(protocol, address, port) of what flows from a whole zone allow."""
     return {
-        (cidr.partition("/")[0], port)
+        (flow.protocol, cidr.partition("/")[0], port)
         for flow in world.plan.flows
         if flow.source.startswith("zone:")
         if _place(flow.source, flow.source_site, flow.source_zone, world.plan) == network
