@@ -26,6 +26,7 @@ from infra.compliance.from_plan import planned_checks
 from infra.compliance.load import load_catalogue
 from infra.compliance.outcomes import Outcome, Scope
 from infra.compliance.planned import PlannedCheck
+from infra.errors import ProvinceError
 from infra.plan import Host, digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "control(id): the control that a test proves")
-    world = load_world(config.getoption("--environment"))
+    environment = config.getoption("--environment")
+    try:
+        world = load_world(environment)
+    except (FileNotFoundError, ProvinceError) as error:
+        message = f"environment {environment!r}: no plan was applied that could be read: {error}"
+        raise pytest.UsageError(message) from error
     config.option.sudo = True
     config.option.ssh_config = config.option.ssh_config or str(world.state / "ssh_config")
     if not config.option.hosts:
