@@ -6,32 +6,6 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-MAKE_CERTIFICATES = r"""
-set -eu
-mkdir -p /etc/province/pki/syslog /root/senders
-cd /root/senders
-new() { openssl req -quiet -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout "$@"; }
-new root.key -x509 -days 2 -subj /CN=root -out root.pem
-new foreign.key -x509 -days 2 -subj /CN=svc1-70.binhphuoc.internal -out foreign.pem
-leaf() {
-    new "$1.key" -subj "/CN=$2" -addext "subjectAltName=DNS:$2" -out "$1.csr"
-    openssl x509 -req -in "$1.csr" -copy_extensions copy -CA root.pem -CAkey root.key \
-        -days 2 -out "$1.pem" 2>&1
-}
-leaf collector mgt1-70.binhphuoc.internal
-leaf sender svc1-70.binhphuoc.internal
-leaf outsider svc1-70.example.org
-cp root.pem /etc/province/pki/root.pem
-cp collector.pem /etc/province/pki/syslog/chain.pem
-cp collector.key /etc/province/pki/syslog/key.pem
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def certificates(host: Host) -> None:
-    host.check_output("sh -c %s", MAKE_CERTIFICATES)
-    host.check_output("systemctl restart rsyslog.service")
-
 
 def send(
     host: Host, text: str, *options: str, address: str = "[2001:db8:0:2::10]"
@@ -40,7 +14,7 @@ def send(
     line = f"<13>1 2026-01-02T03:04:05Z liar proof - - - {text}"
     opening = "relp_version=0\nrelp_software=proof\ncommands=syslog"
     talk = f"1 open {len(opening)} {opening}\n2 syslog {len(line)} {line}\n"
-    trust = ["-CAfile", "/root/senders/root.pem"]
+    trust = ["-CAfile", "/root/proof/root.pem"]
     peer = ["-connect", f"{address}:6514"]
     client = shlex.join(["openssl", "s_client", "-quiet", *trust, *options, *peer])
     return host.run(
@@ -49,7 +23,7 @@ def send(
 
 
 def sender(name: str) -> list[str]:
-    return ["-cert", f"/root/senders/{name}.pem", "-key", f"/root/senders/{name}.key"]
+    return ["-cert", f"/root/proof/{name}.pem", "-key", f"/root/proof/{name}.key"]
 
 
 def kept(host: Host, text: str) -> list[str]:

@@ -6,41 +6,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from testinfra.host import Host
 
-# An authority of our own and two leaves: the host's, and the collector's.
-MAKE_CERTIFICATES = r"""
-set -eu
-mkdir -p /etc/province/pki/syslog /root/collector
-cd /root/collector
-new() { openssl req -quiet -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout "$@"; }
-new root.key -x509 -days 2 -subj /CN=root -out root.pem
-leaf() {
-    new "$1.key" -subj "/CN=$2" -addext "subjectAltName=DNS:$2" -out "$1.csr"
-    openssl x509 -req -in "$1.csr" -copy_extensions copy -CA root.pem -CAkey root.key \
-        -days 2 -out "$1.pem" 2>&1
-}
-leaf host node1.binhphuoc.internal
-leaf collector mgt1-70.binhphuoc.internal
-leaf stranger other.binhphuoc.internal
-cp root.pem /etc/province/pki/root.pem
-cp host.pem /etc/province/pki/syslog/chain.pem
-cp host.key /etc/province/pki/syslog/key.pem
-grep -q mgt1-70 /etc/hosts || echo '192.0.2.10 mgt1-70.binhphuoc.internal' >>/etc/hosts
-"""
-
 COLLECTOR = """
-global(workDirectory="/root/collector")
+global(workDirectory="/root/proof")
 module(load="imrelp" tls.tlslib="openssl")
-input(type="imrelp" port="6514" tls="on" tls.caCert="/root/collector/root.pem"
-    tls.myCert="/root/collector/NAME.pem" tls.myPrivKey="/root/collector/NAME.key"
+input(type="imrelp" port="6514" tls="on" tls.caCert="/root/proof/root.pem"
+    tls.myCert="/root/proof/NAME.pem" tls.myPrivKey="/root/proof/NAME.key"
     tls.authMode="name" tls.permittedPeer=["*.binhphuoc.internal"])
-action(type="omfile" file="/root/collector/received")
+action(type="omfile" file="/root/proof/received")
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def certificates(host: Host) -> None:
-    host.check_output("sh -c %s", MAKE_CERTIFICATES)
-    host.check_output("systemctl restart rsyslog.service")
 
 
 @pytest.fixture
@@ -50,12 +23,11 @@ def collector(host: Host) -> Iterator[Callable[[str], None]]:
     def start(name: str) -> None:
         host.check_output(
             "sh -c %s",
-            f"echo '{COLLECTOR.replace('NAME', name)}' >/root/collector/rsyslog.conf; "
-            "rm -f /root/collector/received",
+            f"echo '{COLLECTOR.replace('NAME', name)}' >/root/proof/rsyslog.conf; "
+            "rm -f /root/proof/received",
         )
         host.check_output(
-            "systemd-run --quiet --unit=collector rsyslogd -n -i NONE "
-            "-f /root/collector/rsyslog.conf"
+            "systemd-run --quiet --unit=collector rsyslogd -n -i NONE -f /root/proof/rsyslog.conf"
         )
 
     yield start
@@ -64,7 +36,7 @@ def collector(host: Host) -> Iterator[Callable[[str], None]]:
 
 def received(host: Host, mark: str) -> int:
     """How many different lines with a mark the collector has."""
-    lines = host.run("grep --only-matching --extended-regexp %s /root/collector/received", mark)
+    lines = host.run("grep --only-matching --extended-regexp %s /root/proof/received", mark)
     return len(set(lines.stdout.split()))
 
 
