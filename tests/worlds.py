@@ -34,9 +34,14 @@ def _text(data: object) -> str:
     return yaml.dump(data, Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False)
 
 
-def sample_declaration_data() -> dict[str, Any]:
-    """Read the good declaration that the cases change, as a person wrote it."""
+@cache
+def _base_data() -> Any:  # noqa: ANN401 - YAML can hold anything
     return _yaml((BASE / "province.yml").read_text(encoding="utf-8"))
+
+
+def sample_declaration_data() -> dict[str, Any]:
+    """Read the good declaration that the cases change, as a person wrote it: a copy to change."""
+    return copy.deepcopy(_base_data())
 
 
 def sample_functions_data() -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_no_rule_stands_without_a_flow(plan: Plan) -> None:
     assert rules_without_flow(plan) == set()
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(drawn_plans())
 def test_every_drawn_flow_passes_and_no_rule_stands_without_one(plan: Plan) -> None:
     assert stopped(plan) == []
