@@ -17,6 +17,7 @@ FOREIGN = {
     "Makefile",
     "Pulumi.yaml",
     "README.md",
+    "README.vi.md",
     "ansible-lint.yml",
 }
 """Names that git, make and tools ask for."""
