@@ -55,7 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CATALOGUE] = catalogue
     config.stash[_PLANNED] = planned_checks(world.plan, catalogue, _sites(config, world))
     config.stash[_DIGEST] = digest(world.plan)
-    config.stash[_MACHINES] = Machines(config.option.ssh_config)
+    machines = Machines(config.option.ssh_config)
+    config.stash[_MACHINES] = machines
+    config.stash[_PLACES] = Places(world, machines.named)
 
 
 _WORLD = pytest.StashKey[World]()
@@ -63,6 +65,7 @@ _CATALOGUE = pytest.StashKey[Catalogue]()
 _PLANNED = pytest.StashKey[tuple[PlannedCheck, ...]]()
 _DIGEST = pytest.StashKey[str]()
 _MACHINES = pytest.StashKey[Machines]()
+_PLACES = pytest.StashKey[Places]()
 _SEEN = pytest.StashKey[Seen]()
 _CHECK = pytest.StashKey[PlannedCheck]()
 _STARTED = pytest.StashKey[datetime]()
@@ -148,8 +151,8 @@ def named_machine(request: pytest.FixtureRequest) -> Callable[[str], Machine]:
 
 
 @pytest.fixture
-def places(world: World, named_machine: Callable[[str], Machine]) -> Places:
-    return Places(world, named_machine)
+def places(request: pytest.FixtureRequest) -> Places:
+    return request.config.stash[_PLACES]
 
 
 @pytest.fixture

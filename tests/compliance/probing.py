@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness import CouldNotCheck, Machine, Seen, World, program
 
@@ -18,8 +18,10 @@ from infra.errors import LabError
 from infra.lab.lab import Lab
 from infra.plan import Host, ProbePoint
 
-SECONDS = 1.5
-"""How long an answer may take; a dropped packet costs all of it."""
+ANSWER_SECONDS = 5.0
+"""How long an answer may take that must come."""
+SILENCE_SECONDS = 1.0
+"""How long one listens for an answer that must not come; a control answers within this time."""
 REFUSED = frozenset({"reset", "forbidden", "unreachable", "silent"})
 
 
@@ -156,18 +158,16 @@ class Place:
     name: str
     run: Callable[[Sequence[str]], str]
     point: ProbePoint | None = None
+    gateways: dict[str, str] = field(default_factory=dict)
+    """Hardware addresses that its gateways told in this run."""
 
     def probe(self, *probes: Probe) -> tuple[Answer, ...]:
-        """Ask all at once."""
-        asked = [
-            {"kind": p.kind, "address": p.address, "port": p.port, "payload": p.payload.hex()}
-            for p in probes
-        ]
-        said = self.run(["python3", "-c", program("probe"), json.dumps(asked), str(SECONDS)])
-        return tuple(
-            Answer(self.name, probe, one["answer"], one["words"], bytes.fromhex(one["data"]))
-            for probe, one in zip(probes, json.loads(said), strict=True)
-        )
+        """Ask all at once what must answer."""
+        return self._ask([(probe, ANSWER_SECONDS) for probe in probes])
+
+    def probe_for_silence(self, *probes: Probe) -> tuple[Answer, ...]:
+        """Ask all at once what must not answer."""
+        return self._ask([(probe, SILENCE_SECONDS) for probe in probes])
 
     def probe_with_control(
         self, seen: Seen, controls: Sequence[Probe], probes: Sequence[Probe]
@@ -177,13 +177,31 @@ class Place:
         Raises:
             CouldNotCheck: a control did not answer, so silence would mean nothing.
         """
-        answers = self.probe(*controls, *probes)
+        patient = [(probe, ANSWER_SECONDS) for probe in controls]
+        answers = self._ask([*patient, *((probe, SILENCE_SECONDS) for probe in probes)])
         for control in answers[: len(controls)]:
             if not control.answered:
                 raise CouldNotCheck(f"{control}; this had to answer, so silence proves nothing")
             seen(f"control: {control}")
         seen(*answers[len(controls) :])
         return answers[len(controls) :]
+
+    def _ask(self, probes: Sequence[tuple[Probe, float]]) -> tuple[Answer, ...]:
+        asked = [
+            {
+                "kind": one.kind,
+                "address": one.address,
+                "port": one.port,
+                "payload": one.payload.hex(),
+                "seconds": seconds,
+            }
+            for one, seconds in probes
+        ]
+        said = self.run(["python3", "-c", program("probe"), json.dumps(asked)])
+        return tuple(
+            Answer(self.name, probe, one["answer"], one["words"], bytes.fromhex(one["data"]))
+            for (probe, _), one in zip(probes, json.loads(said), strict=True)
+        )
 
     def require_its_gateways(self, seen: Seen) -> None:
         """Show that packets leave this probe point: its gateways answer in both families.
@@ -193,16 +211,26 @@ class Place:
         """
         if self.point is None:
             raise CouldNotCheck(f"{self.name}: is no probe point and has no gateway of its own")
-        wanted = [
-            (gateway, link.interface)
-            for link in self.point.links
-            for gateway in (link.gateways.both() if link.gateways else ())
-        ]
-        said = self.run(["python3", "-c", program("neighbours"), json.dumps(wanted)])
-        for gateway, told in json.loads(said).items():
-            if told is None:
-                raise CouldNotCheck(f"{self.name}: its gateway {gateway} does not answer")
+        if not self.gateways:
+            wanted = [
+                (gateway, link.interface)
+                for link in self.point.links
+                for gateway in (link.gateways.both() if link.gateways else ())
+            ]
+            said = self.run(["python3", "-c", program("neighbours"), json.dumps(wanted)])
+            for gateway, told in json.loads(said).items():
+                if told is None:
+                    raise CouldNotCheck(f"{self.name}: its gateway {gateway} does not answer")
+                self.gateways[gateway] = told
+        for gateway, told in self.gateways.items():
             seen(f"control: {self.name}: gateway {gateway} answers from {told}")
+
+    def probe_beyond_gateways(self, seen: Seen, probes: Sequence[Probe]) -> tuple[Answer, ...]:
+        """Ask what must not answer behind the gateways, which must answer themselves."""
+        self.require_its_gateways(seen)
+        answers = self.probe_for_silence(*probes)
+        seen(*answers)
+        return answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +239,13 @@ class Places:
 
     world: World
     named_machine: Callable[[str], Machine]
+    known: dict[str, Place] = field(default_factory=dict)
 
     def at(self, name: str) -> Place:
         """A host, or a probe point of the lab."""
+        return self.known.setdefault(name, self._place(name))
+
+    def _place(self, name: str) -> Place:
         point = self.points().get(name)
         if point is None:
             machine = self.named_machine(name)

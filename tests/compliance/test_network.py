@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from harness import CouldNotCheck, Machine, NotApplicable, Seen, World, listed
-from probing import REFUSED, Answer, Place, Places, Probe, administration, dns, ntp, tcp
+from probing import (
+    REFUSED,
+    Answer,
+    Place,
+    Places,
+    Probe,
+    administration,
+    dns,
+    ntp,
+    tcp,
+)
 
 from infra.plan import Host, Plan, Site
 from infra.plan.types import Expectation, Network, Offering
@@ -260,9 +270,7 @@ def test_internet_reaches_no_inner_zone(
     require_alive(site, places, seen)
 
     def look(place: Place, note: Seen) -> None:
-        place.require_its_gateways(note)
-        answers = place.probe(*inner_services(site, world.plan.domain))
-        note(*answers)
+        answers = place.probe_beyond_gateways(note, inner_services(site, world.plan.domain))
         require_refused(answers, "nobody from the Internet may reach it")
 
     places.each([point.name for point in points], look, seen)
@@ -285,12 +293,10 @@ def test_other_zones_reach_no_inner_zone(
     networks = {point.name: point.links[0].network for point in points}
 
     def look(place: Place, note: Seen) -> None:
-        place.require_its_gateways(note)
         allowed = _allowed_from(networks[place.name], world)
         services = inner_services(site, world.plan.domain)
         probes = [p for p in services if (p.kind, p.address, p.port) not in allowed]
-        answers = place.probe(*probes)
-        note(*answers)
+        answers = place.probe_beyond_gateways(note, probes)
         require_refused(answers, f"no flow allows it from {networks[place.name]}")
 
     places.each(networks, look, seen)
@@ -322,14 +328,16 @@ def test_declared_expectations_hold(site: Site, places: Places, world: World, se
 
     def look(place: Place, note: Seen) -> None:
         own = [one for one in due if one.source == place.name]
-        if place.point is not None and any(one.expect == "refused" for one in own):
+        allowed = [one for one in own if one.expect == "allowed"]
+        refused = [one for one in own if one.expect == "refused"]
+        if place.point is not None and refused:
             place.require_its_gateways(note)
-        asked = [(one, probe) for one in own for probe in _questions(one, world.plan.domain)]
-        answers = place.probe(*(probe for _, probe in asked))
-        for (one, _), answer in zip(asked, answers, strict=True):
-            note(f"{one.title}: {answer} (expected: {one.expect})")
-            is_met = answer.answered if one.expect == "allowed" else answer.answer in REFUSED
-            assert is_met, f"{one.title!r}: {answer}; the declaration expects {one.expect}"
+        for expected, ask in ((allowed, place.probe), (refused, place.probe_for_silence)):
+            asked = [(one, q) for one in expected for q in _questions(one, world.plan.domain)]
+            for (one, _), answer in zip(asked, ask(*(q for _, q in asked)), strict=True):
+                note(f"{one.title}: {answer} (expected: {one.expect})")
+                is_met = answer.answered if expected is allowed else answer.answer in REFUSED
+                assert is_met, f"{one.title!r}: {answer}; the declaration expects {one.expect}"
 
     places.each(dict.fromkeys(one.source for one in due), look, seen)
 

@@ -249,10 +249,6 @@ def test_administration_is_refused_on_service_addresses(
         raise NotApplicable(f"{target.name}: has no address besides those of administration")
     points = [point for point in world.plan.site(target.site).probe_points if len(point.links) == 1]
     assert points, f"site {target.site}: has no probe point to look from"
-    place = places.at(points[0].name)
 
-    place.require_its_gateways(seen)
-    answers = place.probe(*elsewhere)
-    seen(*answers)
-    for answer in answers:
+    for answer in places.at(points[0].name).probe_beyond_gateways(seen, elsewhere):
         assert not answer.answered, f"{answer}; administration must not be reachable by service"

@@ -1,6 +1,6 @@
 """Asks services from the place where it runs: all at once, one answer each, in the same order.
 
-    python3 -c PROGRAM '[{"kind": "tcp", "address": ..., "port": ..., "payload": hex}, ...]' SECONDS
+    python3 -c PROGRAM '[{"kind": "tcp", "address", "port", "payload": hex, "seconds"}, ...]'
 
 Answers are "answered" (with what came back), "reset" (something there said no), "forbidden" (this
 place's own kernel said no), "unreachable" (a router said no, or there is no way) and "silent".
@@ -33,12 +33,12 @@ def converse(one: socket.socket, request: dict) -> bytes:
     return one.recv(4096)
 
 
-def ask(request: dict, seconds: float) -> dict:
+def ask(request: dict) -> dict:
     """One answer."""
     family = socket.AF_INET6 if ":" in request["address"] else socket.AF_INET
     kind = socket.SOCK_STREAM if request["kind"] == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family, kind) as one:
-        one.settimeout(seconds)
+        one.settimeout(request["seconds"])
         try:
             data = converse(one, request)
         except TimeoutError:
@@ -53,9 +53,9 @@ def ask(request: dict, seconds: float) -> dict:
 
 def main() -> None:
     """Asks everything at once: a dropped packet costs its time limit once, not once each."""
-    requests, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
+    requests = json.loads(sys.argv[1])
     with concurrent.futures.ThreadPoolExecutor(max(1, len(requests))) as pool:
-        json.dump(list(pool.map(lambda one: ask(one, seconds), requests)), sys.stdout)
+        json.dump(list(pool.map(ask, requests)), sys.stdout)
 
 
 main()

@@ -24,7 +24,7 @@ GREETINGS = {
     "weak ciphers": (0x0303, WEAK),
 }
 SERVER_HELLO, ALERT, HANDSHAKE = 2, 21, 22
-SECONDS = 2.0
+SECONDS = 1.5
 
 
 def extension(number: int, body: bytes) -> bytes:

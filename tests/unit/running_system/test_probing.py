@@ -45,7 +45,7 @@ def mute() -> Iterator[int]:
 def test_answers_come_back_in_the_order_of_the_probes(
     listener: int, closed_port: int, mute: int
 ) -> None:
-    answers = HERE.probe(
+    answers = HERE.probe_for_silence(
         Probe("udp", "127.0.0.1", mute, b"?"),
         tcp("127.0.0.1", listener),
         tcp("127.0.0.1", closed_port),
@@ -130,5 +130,5 @@ def test_requests_are_plain_json() -> None:
 
     Place("there", record).probe(tcp("2001:db8::1", 443))
     assert json.loads(asked[0][3]) == [
-        {"kind": "tcp", "address": "2001:db8::1", "port": 443, "payload": ""}
+        {"kind": "tcp", "address": "2001:db8::1", "port": 443, "payload": "", "seconds": 5.0}
     ]
