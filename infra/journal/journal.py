@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from infra.errors import JournalError
 
@@ -50,32 +51,36 @@ class Journal:
             outcome=outcome,
             detail=detail,
         )
+        line = json.dumps(asdict(entry), ensure_ascii=False, sort_keys=True) + "\n"
         self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / FILE).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(entry), ensure_ascii=False, sort_keys=True) + "\n")
+        with (self.state / FILE).open("a+b") as stream:
+            _drop_torn_line(stream)
+            stream.write(line.encode())
             stream.flush()
             os.fsync(stream.fileno())
 
     def entries(self) -> tuple[JournalEntry, ...]:
-        """Every entry of every run; a last line that a kill cut short is passed over.
+        """Every entry of every run; a last line that a kill cut short is none yet.
 
         Raises:
-            JournalError: an earlier line is damaged.
+            JournalError: a whole line is damaged.
         """
         path = self.state / FILE
         if not path.exists():
             return ()
-        lines = path.read_text(encoding="utf-8").split("\n")
         entries = []
-        for number, line in enumerate(lines, start=1):
-            if not line:
-                continue
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
             try:
                 entries.append(JournalEntry(**json.loads(line)))
             except (ValueError, TypeError) as error:
-                if number == len(lines):
-                    break
                 raise JournalError(
                     f"{path}:{number}: is no journal entry; keep the damaged file aside and go on"
                 ) from error
         return tuple(entries)
+
+
+def _drop_torn_line(stream: BinaryIO) -> None:
+    """Take away what follows the last line break: the entry that a killed run did not finish."""
+    stream.seek(0)
+    whole = stream.read().rfind(b"\n") + 1
+    stream.truncate(whole)

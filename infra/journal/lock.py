@@ -25,8 +25,21 @@ def held_by(state: Path) -> str:
             f"{holder['verb']!r} of {holder['user']}@{holder['machine']} "
             f"(process {holder['process']}) since {holder['since']}"
         )
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return "a run that has not said yet who it is"
+
+
+def lock_holder(state: Path) -> str:
+    """Who holds the lock now; empty when nobody does."""
+    path = state / FILE
+    if not path.exists():
+        return ""
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return held_by(state)
+    return ""
 
 
 @contextmanager
