@@ -142,9 +142,7 @@ rm -rf FOLDER.old
 """.replace("FOLDER", FOLDER).replace("PARENT", str(Path(FOLDER).parent))
 """Shell script that unpacks what is carried."""
 
-_SHOWN = re.compile(
-    r"^debug1: Server host (?:key|certificate): \S+ (SHA256:[^\s,]+)", re.MULTILINE
-)
+_SHOWN = re.compile(r"^debug1: Server host (?:key|certificate): \S+ (SHA256:[^\s,]+)", re.MULTILINE)
 """A host whose key is certified shows the certificate; its fingerprint is the key's."""
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import RefusedError
-from infra.model import Province, load_province
+from infra.model import Province, load_province, nearest
+from infra.plan import Plan
 
 SOCKETS = Path("/run/province")
 
@@ -38,6 +41,12 @@ class Environment:
     def secrets(self) -> Path:
         """Keys and encrypted secrets, open to the owner only."""
         return self.state / "secrets"
+
+    @property
+    def removable_store(self) -> Path:
+        """Where the root key lies; `$PROVINCE_REMOVABLE_STORE` names the mounted medium."""
+        named = os.environ.get("PROVINCE_REMOVABLE_STORE")
+        return Path(named) / self.name if named else self.state / "removable_store"
 
     @property
     def ssh_config(self) -> Path:
@@ -80,11 +89,40 @@ class Environment:
         return load_province(self.folder, self.root / "roles")
 
 
-def find_environment(name: str) -> Environment:
-    """The environment of that name; its declaration is read only when it is asked for."""
-    if not name.isidentifier():
+def find_environment(name: str, *, new: bool = False) -> Environment:
+    """The environment of that name; its declaration is read only when it is asked for.
+
+    Raises:
+        RefusedError: the name cannot be a folder's, or neither a declaration nor a run knows it.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise RefusedError(
             f"environment {name!r}: is no name of a folder under inventories/; "
             "use lower-case letters, digits and underscores"
         )
-    return Environment(checkout_root(), name)
+    environment = Environment(checkout_root(), name)
+    if not new and not environment.folder.exists() and not environment.state.exists():
+        raise RefusedError(
+            f"environment {name!r}: is not declared under inventories/; "
+            f"{nearest(name, declared_environments())}"
+        )
+    return environment
+
+
+def declared_environments() -> list[str]:
+    """Names that the shell completes."""
+    found = checkout_root().glob("inventories/*/province.yml")
+    return sorted(path.parent.name for path in found)
+
+
+def require_sites(plan: Plan, sites: tuple[str, ...]) -> tuple[str, ...]:
+    """The chosen sites, every one of which is a site of the plan.
+
+    Raises:
+        RefusedError: one of them is not.
+    """
+    known = [site.code for site in plan.sites]
+    for code in sites:
+        if code not in known:
+            raise RefusedError(f"--site {code}: is not a site; {nearest(code, known)}")
+    return sites

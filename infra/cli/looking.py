@@ -12,11 +12,13 @@ from infra.cli.environment import Environment, find_environment
 from infra.cli.progress import now, print_plain
 from infra.cli.provisioning import applied_plan
 from infra.errors import JournalError, RefusedError
-from infra.journal import Journal, hold_lock
+from infra.journal import Journal, hold_lock, lock_holder
 from infra.lab.lab import Lab
 from infra.lab.registry import list_labs
 from infra.model import nearest
 from infra.plan import Flow, Host, Plan
+
+HIGHEST_PORT = 65535
 
 lab_verbs = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="ENV")]
@@ -48,6 +50,7 @@ def status_data(environment: Environment) -> dict[str, Any]:
         hosts.setdefault(name, "absent")
     return {
         "environment": environment.name,
+        "lock": lock_holder(environment.state),
         "hosts": hosts,
         "probe_points": list(lab.probe_points()),
         "last_run": _last_run(environment),
@@ -62,6 +65,9 @@ def status_lines(environment: Environment) -> list[str]:
     data = status_data(environment)
     lines = [f"{name}: {power}" for name, power in sorted(data["hosts"].items())]
     lines = lines or [f"{environment.name}: no machines"]
+    if data["probe_points"]:
+        lines.append(f"probe points: {', '.join(data['probe_points'])}")
+    lines.append(f"lock: {data['lock'] or 'free'}")
     last = data["last_run"]
     if last:
         lines.append(f"last run: {last['verb']} at {last['at']}")
@@ -77,7 +83,8 @@ def status_lines(environment: Environment) -> list[str]:
 def _flow_line(flow: Flow) -> str:
     ports = ", ".join(str(port) for port in flow.ports)
     return (
-        f"  {flow.source} -> {flow.target} {flow.service} {flow.protocol} {ports}: "
+        f"  {flow.source} ({flow.source_zone}) -> {flow.target} ({flow.target_zone}) "
+        f"{flow.service} {flow.protocol} {ports}: "
         f"{flow.why} ({flow.origin})"
     )
 
@@ -100,6 +107,8 @@ def _explain_host(plan: Plan, host: Host) -> list[str]:
 
 
 def _explain_port(plan: Plan, port: int) -> list[str]:
+    if not 0 < port <= HIGHEST_PORT:
+        raise RefusedError(f"{port}: is no port; ports go from 1 to {HIGHEST_PORT}")
     flows = [flow for flow in plan.flows if port in flow.ports]
     if not flows:
         return [f"port {port}: no flow opens it anywhere; it is closed"]
@@ -129,6 +138,9 @@ def _explain_address(plan: Plan, address: str) -> list[str]:
                         f"{site.title} ({', '.join(network.prefix.both())})"
                     )
                 ]
+    for network in plan.backbone.networks:
+        if any(wanted in ipaddress.ip_network(prefix) for prefix in network.prefix.both()):
+            return [f"{address}: in the uplink network {network.name}, outside every site"]
     return [f"{address}: in no network of the province"]
 
 

@@ -14,7 +14,12 @@ from rich.console import Console
 
 from infra.cli import output
 from infra.cli.destroying import destroy_environment
-from infra.cli.environment import Environment, find_environment
+from infra.cli.environment import (
+    Environment,
+    declared_environments,
+    find_environment,
+    require_sites,
+)
 from infra.cli.looking import explain_subject, lab_verbs, status_data, status_lines
 from infra.cli.progress import make_progress, now, print_plain
 from infra.cli.provisioning import (
@@ -43,8 +48,16 @@ app = typer.Typer(
 )
 app.add_typer(lab_verbs, name="lab", help="Single machines of the lab on this machine.")
 
-Name = Annotated[str, typer.Argument(metavar="ENV", help="A folder under inventories/.")]
-Sites = Annotated[list[str] | None, typer.Option("--site", help="Only this site (repeatable).")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENV", help="A folder under inventories/.", autocompletion=declared_environments
+    ),
+]
+Sites = Annotated[
+    list[str] | None,
+    typer.Option("--site", metavar="CODE", help="Only this site (repeatable)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs on standard output.")]
 Accept = Annotated[
     list[str] | None,
@@ -87,8 +100,14 @@ def _conclude(environment: Environment, run: Run, sites: tuple[SiteOutcome, ...]
 @app.command()
 def check(name: Name, as_json: Json = False) -> None:
     """Check the declaration: every finding at once, nothing touched."""
-    plan = derive_plan(find_environment(name).province())
-    require_abilities(plan)
+    try:
+        plan = derive_plan(find_environment(name).province())
+        require_abilities(plan)
+    except RefusedError as refusal:
+        if as_json:
+            findings = [str(one) for one in refusal.findings]
+            output.print_json({"environment": name, "findings": findings, "sites": None})
+        raise
     if as_json:
         output.print_json({"environment": name, "findings": [], "sites": len(plan.sites)})
     else:
@@ -110,6 +129,7 @@ def preview(name: Name, site: Sites = None, as_json: Json = False) -> None:
     """Show what the engine would do to machines and networks, under every policy."""
     environment = find_environment(name)
     derived = derive_plan(environment.province())
+    require_sites(derived, tuple(site or ()))
     progress = make_progress(environment.logs, "preview", 2)
     with hold_lock(environment.state, "preview", now()):
         with progress.stage("tools"):
@@ -197,7 +217,7 @@ def report(name: Name) -> None:
 
 @app.command()
 def status(name: Name, as_json: Json = False) -> None:
-    """Look at what is there: machines, power, last run, lock."""
+    """Look at what is there: machines, power, who holds the lock, the last run."""
     environment = find_environment(name)
     if as_json:
         output.print_json(status_data(environment))
@@ -220,7 +240,9 @@ def diagram(
 @app.command()
 def explain(
     name: Name,
-    subject: Annotated[str, typer.Argument(help="A host, an address or a port.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="A host, an address or a port.")
+    ],
 ) -> None:
     """Say what a host, an address or a port is, and which declaration it comes from."""
     environment = find_environment(name)
@@ -251,7 +273,7 @@ def init(
     units: Annotated[Path, typer.Option("--units", help="CSV of administrative units.")],
 ) -> None:
     """Write a commented starting declaration that validates."""
-    environment = find_environment(name)
+    environment = find_environment(name, new=True)
     for path in write_start(environment, units):
         print_plain(f"wrote {path}")
 

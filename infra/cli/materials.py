@@ -87,7 +87,7 @@ def _ceremony(environment: Environment, province: Province) -> AuthorityMaterial
     return hold_ceremony(
         profile,
         folder=environment.secrets / "authority",
-        store=environment.state / "removable_store",
+        store=environment.removable_store,
         passphrase_file=environment.secrets / "root_passphrase",
         now=now(),
     )

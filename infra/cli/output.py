@@ -105,7 +105,7 @@ def print_plan(plan: Plan) -> None:
     out.print(table)
     out.print(
         f"{len(plan.sites)} sites, {len(plan.hosts())} hosts, {len(plan.flows)} flows, "
-        f"{len(plan.rules)} firewall rules, {len(plan.tunnels)} tunnels"
+        f"{len(plan.rules)} firewall rules, tunnels: {len(plan.tunnels)}"
     )
     for share in plan.shares:
         out.print(

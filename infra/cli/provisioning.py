@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from infra.bootstrap import BootstrapHost, bootstrap_hosts
 from infra.cli.checkout import commit_of, refuse_unknown
-from infra.cli.environment import Environment
+from infra.cli.environment import Environment, require_sites
 from infra.cli.materials import Prepared, account_keys, prepare
 from infra.cli.progress import Progress, now
 from infra.configure import (
@@ -35,7 +35,7 @@ from infra.inventory import (
 )
 from infra.journal import Journal
 from infra.lab.lab import Lab
-from infra.model import Province, nearest
+from infra.model import Province
 from infra.plan import Host, Plan, derive_plan, digest, from_json, to_json
 from infra.providers import abilities
 from infra.stacks.automation import Stacks
@@ -85,7 +85,7 @@ class Run:
                 authorized_keys=(prepared.creator_public_key,),
                 report=self._stack_progress,
             )
-            updates = stacks.update(plan, self._sites(plan) or None)
+            updates = stacks.update(plan, self.options.sites or None)
             failed = self._machine_failures(updates)
             self._pin(plan, updates, prepared)
         return self._bootstrap_and_configure(province, plan, prepared, failed)
@@ -108,17 +108,11 @@ class Run:
         province = self.environment.province()
         plan = derive_plan(province)
         require_abilities(plan)
+        require_sites(plan, self.options.sites)
         return province, plan
 
-    def _sites(self, plan: Plan) -> tuple[str, ...]:
-        known = [site.code for site in plan.sites]
-        for code in self.options.sites:
-            if code not in known:
-                raise RefusedError(f"--site {code}: is not a site; {nearest(code, known)}")
-        return self.options.sites
-
     def _hosts(self, plan: Plan) -> dict[str, Host]:
-        chosen = self._sites(plan)
+        chosen = self.options.sites
         return {host.name: host for host in plan.hosts() if not chosen or host.site in chosen}
 
     def _require_machine(self, plan: Plan) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jinja2 import Environment as Templates
@@ -35,6 +37,18 @@ def _top_unit(units: dict[str, Unit], source: Path) -> Unit:
     return tops[0]
 
 
+def _newest_day(units: dict[str, Unit]) -> dt.date:
+    """A day on which the list holds: the day after its newest change that lies behind it.
+
+    The clock never decides: the list itself tells from when on all its present units exist.
+    """
+    begins = [unit.valid_from for unit in units.values() if unit.valid_from]
+    ends = [unit.valid_to for unit in units.values() if unit.valid_to]
+    if begins:
+        return max(begins)
+    return min(ends) if ends else dt.date(2021, 1, 1)
+
+
 def write_start(environment: Environment, units_file: Path) -> tuple[Path, ...]:
     """Write `province.yml` and the unit list of a new environment, and check that they validate.
 
@@ -58,9 +72,12 @@ def write_start(environment: Environment, units_file: Path) -> tuple[Path, ...]:
         ) from error
     units, findings = parse_units(text, units_file.name)
     if findings:
-        raise DeclarationError(f"{units_file}: {len(findings)} findings", findings)
+        raise DeclarationError(
+            f"{units_file}: {len(findings)} finding(s); nothing was written", findings
+        )
     top = _top_unit(units, units_file)
-    edges = [unit for unit in units.values() if unit.parent == top.code]
+    as_of = _newest_day(units)
+    edges = [unit for unit in units.values() if unit.parent == top.code and unit.exists_on(as_of)]
     templates = Templates(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -69,11 +86,16 @@ def write_start(environment: Environment, units_file: Path) -> tuple[Path, ...]:
         autoescape=False,  # noqa: S701 - renders YAML, not HTML
     )
     rendered = templates.get_template("province.yml.j2").render(
-        name=environment.name, top=top, edges=edges
+        name=environment.name, top=top, edges=edges, as_of=as_of
     )
-    environment.folder.mkdir(parents=True, exist_ok=True)
     units_copy = environment.folder / "units.csv"
+    with TemporaryDirectory() as draft:
+        folder = Path(draft) / environment.name
+        folder.mkdir()
+        (folder / declaration.name).write_text(rendered, encoding="utf-8")
+        (folder / units_copy.name).write_text(text, encoding="utf-8")
+        load_province(folder, environment.root / "roles")
+    environment.folder.mkdir(parents=True, exist_ok=True)
     units_copy.write_text(text, encoding="utf-8")
     declaration.write_text(rendered, encoding="utf-8")
-    load_province(environment.folder, environment.root / "roles")
     return declaration, units_copy

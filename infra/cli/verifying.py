@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from infra.cli.checkout import commit_of
-from infra.cli.environment import Environment
+from infra.cli.environment import Environment, require_sites
 from infra.cli.output import console
 from infra.cli.progress import Progress, make_progress, now
 from infra.cli.provisioning import applied_plan
@@ -75,6 +75,7 @@ def _run_tests(environment: Environment, sites: tuple[str, ...], progress: Progr
 def verify_environment(environment: Environment, sites: tuple[str, ...]) -> Verdict:
     """Ask the running systems, judge, and write the report."""
     plan = applied_plan(environment)
+    require_sites(plan, sites)
     progress = make_progress(environment.logs, "verify", 2)
     with progress.stage("asking the running systems"):
         environment.evidence.unlink(missing_ok=True)
