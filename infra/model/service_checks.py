@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from infra.model.expand import selected_sites
 from infra.model.findings import Finding, nearest
-from infra.model.province import Consumer, Site
+from infra.model.province import Blueprint, Consumer, Site
 from infra.model.world import World
 
 SHOWN_SITES = 3
@@ -44,6 +44,14 @@ def _consumer(world: World, path: str, consumer: Consumer) -> Iterator[Finding]:
         yield Finding(f"{path}.zone", consumer.zone, rule, "select sites that have it")
 
 
+def _published_in_the_dmz(path: str, host: str, blueprint: Blueprint) -> Iterator[Finding]:
+    zones = (blueprint.zones.get(name) for name in blueprint.hosts[host].zones)
+    if not any(zone is not None and zone.kind == "dmz" for zone in zones):
+        rule = "is published, but its host has no leg in a zone of kind dmz"
+        remedy = "publish it through a host in the DMZ"
+        yield Finding(f"{path}.host", host, rule, remedy)
+
+
 def _services(world: World) -> Iterator[Finding]:
     for name, service in world.declaration.shared_services.items():
         path = f"shared_services.{name}"
@@ -56,6 +64,8 @@ def _services(world: World) -> Iterator[Finding]:
             if blueprint and service.host not in blueprint.hosts:
                 remedy = nearest(service.host, blueprint.hosts)
                 yield Finding(f"{path}.host", service.host, "is not a host of the site", remedy)
+            elif blueprint and service.published:
+                yield from _published_in_the_dmz(path, service.host, blueprint)
         for index, consumer in enumerate(service.consumers):
             yield from _consumer(world, f"{path}.consumers.{index}", consumer)
 

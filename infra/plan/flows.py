@@ -249,22 +249,51 @@ def _local_zones(
 
 
 def _declared(topology: Topology) -> Iterator[Flow]:
+    yield from _of_services(topology)
+    yield from _of_tenants(topology)
+    declaration = topology.province.declaration
+    for index_, flow in enumerate(declaration.flows):
+        if declaration.shared_services[flow.service].active_from <= declaration.as_of:
+            origin = f"flows.{index_}"
+            yield from _consumed(flow.service, flow.source, flow.why, origin, topology)
+
+
+def _of_services(topology: Topology) -> Iterator[Flow]:
     declaration = topology.province.declaration
     for name, service in declaration.shared_services.items():
         if service.active_from > declaration.as_of:
             continue
         for consumer in service.consumers:
             yield from _consumed(name, consumer, name, f"shared_services.{name}", topology)
+        if service.published:
+            yield from _published(name, topology)
+
+
+def _of_tenants(topology: Topology) -> Iterator[Flow]:
+    declaration = topology.province.declaration
     for name, tenant in declaration.tenants.items():
         for wanted in tenant.services:
             if declaration.shared_services[wanted].active_from > declaration.as_of:
                 continue
             for consumer in tenant.consumers:
                 yield from _consumed(wanted, consumer, name, f"tenants.{name}", topology)
-    for index_, flow in enumerate(declaration.flows):
-        if declaration.shared_services[flow.service].active_from <= declaration.as_of:
-            origin = f"flows.{index_}"
-            yield from _consumed(flow.service, flow.source, flow.why, origin, topology)
+
+
+def _published(service: str, topology: Topology) -> Iterator[Flow]:
+    """From the Internet to the leg in the DMZ: nowhere else is anything published."""
+    declared = topology.province.declaration.shared_services[service]
+    site = topology.sites[declared.site]
+    target = next(host for host in site.hosts if host.declared_as == declared.host)
+    kinds = {network.name: network.kind for network in site.networks}
+    leg = next(leg for leg in target.inner if kinds[leg.network] == "dmz")
+    offering = Offering(
+        service, service, declared.protocol, declared.ports, (leg.name,), "internet", ""
+    )
+    origin = f"shared_services.{service}"
+    for network in topology.backbone.networks:
+        if network.kind == "internet":
+            source = Source(f"uplink:{network.name}", "", network.name, network.name, ())
+            yield _flow(source, target, leg, offering, why=f"{service} published", origin=origin)
 
 
 def _consumed(
