@@ -25,7 +25,8 @@ class _Watcher:
     report: Report
     log: Path
     play: str = ""
-    reasons: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The failed task of each host, by its identifier, and the sentence that says why."""
     unreachable: dict[str, str] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
 
@@ -55,7 +56,10 @@ class _Watcher:
         host, task = str(data["host"]), str(data.get("task", ""))
         role = str(data.get("role", ""))
         place = f"{role}: {task}" if role else task
-        self.reasons.setdefault(host, f"{host}: {place}: {message}; log: {self.log}")
+        identifier = str(data.get("task_uuid", task))
+        known, _ = self.reasons.get(host, ("", ""))
+        if identifier != known:  # of one task the first: an entry says more than its whole list
+            self.reasons[host] = (identifier, f"{host}: {place}: {message}; log: {self.log}")
 
 
 def _outcome(host: str, stats: Mapping[str, Any], watcher: _Watcher) -> HostOutcome:
@@ -63,8 +67,8 @@ def _outcome(host: str, stats: Mapping[str, Any], watcher: _Watcher) -> HostOutc
     if host in watcher.unreachable:
         sentence = f"{host}: {watcher.unreachable[host]}; it is queued for the next run"
         return HostOutcome(host, DEFERRED, changed, sentence)
-    if stats.get("failures", {}).get(host) or host in watcher.reasons:
-        sentence = watcher.reasons.get(host, f"{host}: failed; log: {watcher.log}")
+    if stats.get("failures", {}).get(host):  # a failure that a rescue mended is none
+        _, sentence = watcher.reasons.get(host, ("", f"{host}: failed; log: {watcher.log}"))
         return HostOutcome(host, FAILED, changed, sentence)
     if host not in stats.get("processed", {}):
         return HostOutcome(host, FAILED, 0, f"{host}: no play reached it; log: {watcher.log}")
