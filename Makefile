@@ -30,6 +30,7 @@ lab: install ## 8 (20) | Create, configure and verify the lab province, and repo
 	@code=0; province provision lab || code=$$?; \
 	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
 	province verify lab || code=$$?; \
+	province report lab || code=$$?; \
 	exit $$code
 
 verify: install ## 1 | Ask the running lab again whether it meets the architecture
