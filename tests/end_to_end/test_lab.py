@@ -129,33 +129,31 @@ def test_the_ecosystems_own_commands_work_on_the_same_files() -> None:
     )
 
 
+HOLDER = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from infra.journal import hold_lock
+with hold_lock(Path(sys.argv[1]), "rehearsal", datetime.now(UTC)):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
 def test_a_second_run_at_the_same_time_is_told_who_works() -> None:
-    holder = subprocess.Popen(
-        [
-            PROGRAMS / "python",
-            "-c",
-            (
-                "import sys, time; from datetime import datetime, UTC; from pathlib import Path\n"
-                "from infra.journal import hold_lock\n"
-                "with hold_lock(Path(sys.argv[1]), 'rehearsal', datetime.now(UTC)):\n"
-                "    print('held', flush=True); time.sleep(60)\n"
-            ),
-            str(STATE),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline().strip() == "held"
+    with subprocess.Popen(
+        [PROGRAMS / "python", "-c", HOLDER, str(STATE)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline().strip() == "held"
 
-        refused = province("provision", "lab", expect=ExitCode.LOCKED)
+            refused = province("provision", "lab", expect=ExitCode.LOCKED)
+        finally:
+            holder.kill()
 
-        assert "'rehearsal'" in refused.stderr
-        assert f"process {holder.pid}" in refused.stderr
-    finally:
-        holder.kill()
-        holder.wait()
+    assert "'rehearsal'" in refused.stderr
+    assert f"process {holder.pid}" in refused.stderr
 
 
 def test_an_edge_that_is_off_defers_its_site_and_comes_back() -> None:
