@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.configure import Reached
+from infra.configure.reach import APPLIED_FILE
 from infra.errors import RefusedError
 
 APPLIED_FOLDERS = ("infra", "playbooks", "roles", "inventories", "ansible.cfg")
@@ -45,13 +46,19 @@ def contains(root: Path, commit: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class UnknownApply:
-    """A host that was configured from a commit that this checkout lacks."""
+    """A host that was configured from a commit that this checkout lacks, or that it cannot say."""
 
     host: str
     commit: str
+    """Empty when the host's record cannot be read."""
 
     def __str__(self) -> str:
         """The sentence for the one who is refused."""
+        if not self.commit:
+            return (
+                f"{self.host}: its record of the last apply cannot be read; look at {APPLIED_FILE} "
+                "there, or name the host with --accept-unknown-commit"
+            )
         return (
             f"{self.host}: was last configured from commit {self.commit[:12]}, which this "
             "checkout does not contain; fetch it, or name the host with --accept-unknown-commit"
@@ -67,8 +74,8 @@ def unknown_applies(root: Path, reached: Mapping[str, Reached]) -> tuple[Unknown
         try:
             commit = str(json.loads(result.applied)["commit"])
         except (ValueError, KeyError, TypeError):
-            commit = "unreadable record"
-        if commit != "unversioned" and not contains(root, commit):
+            commit = ""
+        if commit != "unversioned" and not (commit and contains(root, commit)):
             found.append(UnknownApply(host, commit))
     return tuple(found)
 

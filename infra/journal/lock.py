@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +16,9 @@ from pathlib import Path
 from infra.errors import LockHeldError
 
 FILE = "lock"
+ATTEMPTS = 4
+PAUSE_SECONDS = 0.05
+"""Who only looks (`province status`) holds the lock for a moment; a run outlasts all attempts."""
 
 
 def held_by(state: Path) -> str:
@@ -42,6 +46,21 @@ def lock_holder(state: Path) -> str:
     return ""
 
 
+def _lock(descriptor: int, state: Path) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if attempt + 1 == ATTEMPTS:
+                raise LockHeldError(
+                    f"environment {state.name!r}: {held_by(state)} holds the lock; "
+                    "wait for it to end, then run again"
+                ) from error
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
 @contextmanager
 def hold_lock(state: Path, verb: str, now: datetime) -> Iterator[None]:
     """Hold the environment's lock for one run.
@@ -57,13 +76,7 @@ def hold_lock(state: Path, verb: str, now: datetime) -> Iterator[None]:
     state.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(state / FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockHeldError(
-                f"environment {state.name!r}: {held_by(state)} holds the lock; "
-                "wait for it to end, then run again"
-            ) from error
+        _lock(descriptor, state)
         holder = {
             "verb": verb,
             "user": getpass.getuser(),

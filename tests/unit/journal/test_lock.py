@@ -1,15 +1,17 @@
 """One writer per environment: the second is told who works and since when."""
 
+import fcntl
 import re
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from infra.errors import ExitCode, LockHeldError
-from infra.journal import held_by, hold_lock
+from infra.journal import held_by, hold_lock, lock_holder
 
 NOW = datetime(2026, 11, 25, 3, 40, 12, tzinfo=UTC)
 HOLDER = """
@@ -71,6 +73,22 @@ def test_two_environments_do_not_wait_for_each_other(tmp_path: Path) -> None:
     with hold_lock(lab, "provision", NOW), hold_lock(whole, "preview", NOW):
         assert "'provision'" in held_by(lab)
         assert "'preview'" in held_by(whole)
+
+
+def test_looking_at_the_lock_stops_no_run(tmp_path: Path) -> None:
+    with hold_lock(tmp_path, "provision", NOW):
+        assert lock_holder(tmp_path).startswith("'provision' of ")
+    with (tmp_path / "lock").open("rb") as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        release = threading.Timer(0.07, fcntl.flock, (look, fcntl.LOCK_UN))
+        release.start()
+        with hold_lock(tmp_path, "configure", NOW):
+            release.join()
+    assert lock_holder(tmp_path) == ""
+
+
+def test_nobody_holds_a_lock_that_was_never_taken(tmp_path: Path) -> None:
+    assert lock_holder(tmp_path / "nowhere") == ""
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[]"])
