@@ -79,17 +79,18 @@ def look(settings: dict[str, Any]) -> None:
 
 
 def install(settings: dict[str, Any]) -> None:
-    """Installs the certificate that came back."""
+    """Installs the certificate that came back; the daemon reads it when it is reloaded."""
     del settings
     fresh = CERTIFICATE.with_name(f".{CERTIFICATE.name}")
     fresh.write_text(json.load(sys.stdin)["certificates"][0])
     fresh.chmod(0o644)
     run(["ssh-keygen", "-L", "-f", fresh])
     fresh.replace(CERTIFICATE)
+    run(["systemctl", "try-reload-or-restart", "ssh.service"])
 
 
 def renew(settings: dict[str, Any]) -> None:
-    """Renews the certificate when it is due; the daemon reads it at its next start of a session."""
+    """Renews the certificate when it is due."""
     if not is_due():
         return
     where = [f"--ca-url={settings['authority_url']}", f"--root={ROOT}", "--force"]
