@@ -9,7 +9,10 @@ import worlds
 import yaml
 from command_world import Checkout
 
+from infra.cli.starting import declaration_schema
 from infra.model import load_province
+
+SCHEMA = jsonschema.Draft202012Validator(declaration_schema())
 
 
 def test_a_good_declaration_is_counted_and_nothing_is_touched(sample_checkout: Checkout) -> None:
@@ -129,21 +132,20 @@ def test_diagrams_are_drawn_in_both_forms(sample_checkout: Checkout) -> None:
     assert chart.startswith("flowchart TB\n")
 
 
-def schema(checkout: Checkout) -> jsonschema.Draft202012Validator:
-    found = checkout.province("schema").data
-    jsonschema.Draft202012Validator.check_schema(found)
-    return jsonschema.Draft202012Validator(found)
+def test_the_schema_is_printed_for_editors(checkout: Checkout) -> None:
+    assert checkout.province("schema").data == SCHEMA.schema
+    jsonschema.Draft202012Validator.check_schema(SCHEMA.schema)
 
 
 def as_json(text: str) -> object:
     """Read YAML as an editor's schema sees it: dates are text."""
-    return json.loads(json.dumps(yaml.safe_load(text), default=str))
+    return json.loads(json.dumps(yaml.load(text, Loader=yaml.CSafeLoader), default=str))
 
 
 @pytest.mark.parametrize("environment", ["lab", "binh_phuoc"])
-def test_the_schema_accepts_what_is_declared(checkout: Checkout, environment: str) -> None:
+def test_the_schema_accepts_what_is_declared(environment: str) -> None:
     path = worlds.CHECKOUT / "inventories" / environment / "province.yml"
-    schema(checkout).validate(as_json(path.read_text(encoding="utf-8")))
+    SCHEMA.validate(as_json(path.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(
@@ -158,12 +160,10 @@ def test_the_schema_accepts_what_is_declared(checkout: Checkout, environment: st
     ],
     ids=str,
 )
-def test_the_schema_refuses_what_the_command_refuses(
-    checkout: Checkout, changes: dict[str, object]
-) -> None:
+def test_the_schema_refuses_what_the_command_refuses(changes: dict[str, object]) -> None:
     data = worlds.changed(worlds.sample_declaration_data(), changes)
     with pytest.raises(jsonschema.ValidationError):
-        schema(checkout).validate(json.loads(json.dumps(data, default=str)))
+        SCHEMA.validate(json.loads(json.dumps(data, default=str)))
 
 
 @pytest.mark.parametrize("source", ["lab", "two_tier"])

@@ -25,11 +25,6 @@ def test_a_plan_is_read_back_as_it_was_written(plan: Plan) -> None:
     assert from_json(to_json(plan), "plan.json") == plan
 
 
-def test_the_plan_of_the_whole_province_is_read_back() -> None:
-    plan = worlds.declared_plan("binh_phuoc")
-    assert from_json(to_json(plan), "plan.json") == plan
-
-
 def test_the_same_declaration_gives_the_same_bytes() -> None:
     again = derive_plan(worlds.province_from(worlds.sample_declaration_data()))
     assert to_json(again) == to_json(worlds.plan_with_two_districts())

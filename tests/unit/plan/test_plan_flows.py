@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packet_walk import OUTSIDE, TUNNEL, Hop, Packet, Walker, packets_of
 
+from infra.model import Province
 from infra.plan import Flow, Plan, Rule, derive_plan
 
 LAB_AND_SAMPLES = [
@@ -37,6 +38,7 @@ def shared_services(draw: st.DrawFn) -> dict[str, Any]:
         "protocol": draw(st.sampled_from(["tcp", "udp"])),
         "ports": draw(st.lists(st.integers(1, 65535), min_size=1, max_size=2, unique=True)),
         "active_from": worlds.sample_declaration_data()["as_of"],
+        "published": host == "pub1" and draw(st.booleans()),
         "consumers": [
             {"sites": {"codes": [code]}, "zone": draw(st.sampled_from(ZONES[code]))}
             for code in sites
@@ -264,6 +266,23 @@ def test_what_is_published_is_reached_from_the_internet_through_the_gateway_only
     assert rules_of(plan, flow) == {
         ("gw1-70", "forward", "internet", "dmz"),
         ("pub1-70", "input", "dmz", None),
+    }
+
+
+def test_a_published_service_is_reached_in_the_dmz_from_its_day_on() -> None:
+    data = worlds.sample_declaration_data()
+    service = data["shared_services"]["online_services"]
+    service["published"] = True
+    assert not reached_from_outside(worlds.province_from(data), 8445)
+    data["as_of"] = service["active_from"]
+    assert reached_from_outside(worlds.province_from(data), 8445) == {("pub1-70", "10.1.4.31/32")}
+
+
+def reached_from_outside(province: Province, port: int) -> set[tuple[str, str]]:
+    return {
+        (flow.target, flow.destinations[0])
+        for flow in derive_plan(province).flows
+        if flow.source == "uplink:internet" and port in flow.ports
     }
 
 
