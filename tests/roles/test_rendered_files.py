@@ -38,7 +38,7 @@ def managed_files_tasks(role: Path) -> list[dict[str, Any]]:
 
 def writing_part(role: Path, place: Path) -> None:
     """Copies of a role what its files are made from, and the tasks that write them."""
-    for name in ("defaults", "vars", "templates", "files"):
+    for name in ("defaults", "vars", "templates", "files", "filter_plugins"):
         if (role / name).is_dir():
             shutil.copytree(role / name, place / name)
     tasks = managed_files_tasks(role)
