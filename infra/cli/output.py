@@ -143,7 +143,7 @@ def preview_data(previews: Sequence[StackPreview]) -> list[dict[str, Any]]:
 
 def print_preview(previews: Sequence[StackPreview]) -> None:
     """What the engine would do, for people: counts per site, then each change and violation."""
-    out = console()
+    out = Console(highlight=False, markup=False, soft_wrap=True)
     changing = 0
     for one in previews:
         counts: dict[str, int] = {}
@@ -153,16 +153,16 @@ def print_preview(previews: Sequence[StackPreview]) -> None:
             continue
         changing += 1
         said = ", ".join(f"{count} to {operation}" for operation, count in sorted(counts.items()))
-        out.print(f"{one.site}: {said or 'no change'}", markup=False)
+        out.print(f"{one.site}: {said or 'no change'}")
         for change in one.changes:
-            out.print(f"    {change.operation} {change.type} {change.name}", markup=False)
+            out.print(f"    {change.operation} {change.type} {change.name}")
             if change.operation == "update":
                 for each in change.properties:
-                    out.print(f"        {each.path}: {each.old!r} => {each.new!r}", markup=False)
+                    out.print(f"        {each.path}: {each.old!r} => {each.new!r}")
         for violation in one.violations:
-            out.print(f"    refused by {violation.policy}: {violation.message}", markup=False)
+            out.print(f"    refused by {violation.policy}: {violation.message}")
         if one.failure:
-            out.print(f"    failed: {one.failure}", markup=False)
+            out.print(f"    failed: {one.failure}")
     out.print(f"{len(previews)} stacks looked at, {changing} would change or are refused")
 
 

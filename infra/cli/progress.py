@@ -12,6 +12,7 @@ from threading import Lock
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 
 def now() -> datetime:
@@ -44,9 +45,8 @@ class Progress:
             self._keep(line)
             head = f"[{self._stage}/{self.stages}] {self._title}"
             if self._status is not None:
-                self._status.update(
-                    f"{head}: {line[: max(20, self.console.width - len(head) - 8)]}"
-                )
+                shown = line[: max(20, self.console.width - len(head) - 8)]
+                self._status.update(Text(f"{head}: {shown}"))
             else:
                 self.console.print(f"{head}: {line}", markup=False, soft_wrap=True)
 
@@ -62,7 +62,7 @@ class Progress:
         self._title = title
         begin = now()
         if self.console.is_terminal:
-            self._status = self.console.status(f"[{self._stage}/{self.stages}] {title}")
+            self._status = self.console.status(Text(f"[{self._stage}/{self.stages}] {title}"))
             self._status.start()
         self._keep("begins")
         word = "stopped"
