@@ -52,29 +52,33 @@ def look(host):
     return json.loads(host.check_output(f"{PROGRAM} look"))["differences"]
 
 
+@pytest.mark.usefixtures("person")
 @pytest.mark.parametrize(
     "password", ["Short1!", "onlylowercaseletters", "Passw0rd!Passw0rd!person"]
 )
-def test_weak_passwords_are_refused(host, person, password):
+def test_weak_passwords_are_refused(host, password):
     refusal = choose(host, password)
     assert refusal.rc != 0
     assert "BAD PASSWORD" in refusal.stderr
 
 
-def test_password_is_not_used_again(host, person):
+@pytest.mark.usefixtures("person")
+def test_password_is_not_used_again(host):
     assert choose(host, ANOTHER).rc == 0
     refusal = choose(host, GOOD)
     assert refusal.rc != 0
     assert "already used" in refusal.stderr
 
 
-def test_password_is_kept_as_yescrypt_and_ages(host, person):
+@pytest.mark.usefixtures("person")
+def test_password_is_kept_as_yescrypt_and_ages(host):
     fields = host.check_output("getent shadow person").split(":")
     assert fields[1].startswith("$y$")
     assert fields[4:7] == ["60", "7", "45"]
 
 
-def test_wrong_passwords_lock_the_password_and_not_the_key(host, person):
+@pytest.mark.usefixtures("person")
+def test_wrong_passwords_lock_the_password_and_not_the_key(host):
     assert become(host, GOOD).stdout.strip().endswith("in")
     for _ in range(5):
         assert become(host, "wrong").rc != 0
@@ -83,7 +87,8 @@ def test_wrong_passwords_lock_the_password_and_not_the_key(host, person):
     assert log_in(host, "echo in").stdout.strip() == "in"
 
 
-def test_key_of_an_account_without_password_does_not_age(host, person):
+@pytest.mark.usefixtures("person")
+def test_key_of_an_account_without_password_does_not_age(host):
     host.check_output("usermod --password '!' person")
     host.check_output("chage --lastday 2020-01-01 person")
     assert log_in(host, "true").rc != 0
@@ -96,7 +101,8 @@ def test_automation_account_does_not_age(host):
     assert host.check_output("getent shadow ansible").split(":")[4:7] == ["", "", ""]
 
 
-def test_idle_shell_of_a_person_ends_and_automation_is_left_alone(host, person):
+@pytest.mark.usefixtures("person")
+def test_idle_shell_of_a_person_ends_and_automation_is_left_alone(host):
     login = host.check_output("su - person -c 'echo $TMOUT; TMOUT=0' 2>&1; true").splitlines()
     assert login[0] == "300"
     assert "readonly" in login[1]
@@ -105,7 +111,8 @@ def test_idle_shell_of_a_person_ends_and_automation_is_left_alone(host, person):
     assert log_in(host, "echo ${TMOUT:-none}").stdout.strip() == "none"
 
 
-def test_what_a_person_makes_is_closed_to_others(host, person):
+@pytest.mark.usefixtures("person")
+def test_what_a_person_makes_is_closed_to_others(host):
     log_in(host, "touch made")
     assert host.file("/home/person/made").mode & 0o007 == 0
     assert host.check_output("su - person -c umask") == "0027"
@@ -115,7 +122,7 @@ def test_what_automation_makes_stays_readable(host):
     assert host.check_output("su ansible -c 'sudo sh -c umask'") == "0022"
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
+@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])  # noqa: S108 - those that the role names
 def test_nothing_runs_from_temporary_folders(host, folder):
     assert {"nosuid", "nodev", "noexec"} <= set(host.mount_point(folder).options)
     host.check_output(f"sh -c 'cp /bin/true {folder}/program'")
@@ -124,7 +131,8 @@ def test_nothing_runs_from_temporary_folders(host, folder):
     assert refusal.rc == 126
 
 
-def test_crashing_program_leaves_no_image(host, person):
+@pytest.mark.usefixtures("person")
+def test_crashing_program_leaves_no_image(host):
     assert log_in(host, "ulimit -H -c").stdout.strip() == "0"
     limit = host.check_output("systemctl show --property=DefaultLimitCORE --value")
     assert limit == "0"
@@ -171,7 +179,7 @@ def test_change_by_hand_is_named_and_brought_back(host):
     host.check_output("chmod 0755 /root")
     assert look(host) == [
         "/proc/sys/net/ipv4/tcp_syncookies: is 0; 1 is required",
-        "/dev/shm: is mounted without noexec",
+        "/dev/shm: is mounted without noexec",  # noqa: S108 - what the program says
         "/root: is 0:0 0755; root:root 0700 is required",
     ]
     host.check_output(f"{PROGRAM} apply")
