@@ -57,7 +57,7 @@ test_roles: install ## 30 | Molecule over every role that stands alone, or roles
 	@$(MAKE) --no-print-directory check_scenarios
 
 benchmark: install ## 10 | Measure time and memory of the plan, the preview and the lab (root)
-	pytest tests/benchmarks
+	python tests/benchmarks/benchmark_preview.py
 
 ##@ Look after the checkout
 install: environment ## 0 (8) | Packages, Python environment, Pulumi engine, step-ca
