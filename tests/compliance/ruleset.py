@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.plan.types import Rule
@@ -63,6 +63,40 @@ def planned(rules: Iterable[Rule], host: str) -> frozenset[Permission]:
         for rule in rules
         if rule.host == host
     )
+
+
+def folded(admitted: Iterable[Permission]) -> frozenset[Permission]:
+    """The same admissions in the fewest permissions, so that two rule sets can be compared.
+
+    Permissions that differ in their sources alone, or in their destinations alone, become one; it
+    admits exactly what they admitted. The filter is loaded in a folded form, the plan is not.
+    """
+    before: frozenset[Permission] = frozenset()
+    after = frozenset(admitted)
+    while after != before:
+        before, after = after, _joined(_joined(after, "sources"), "destinations")
+    return after
+
+
+def _joined(admitted: Iterable[Permission], varying: str) -> frozenset[Permission]:
+    groups: dict[Permission, set[str]] = {}
+    for one in admitted:
+        prefixes = getattr(one, varying)
+        # No prefix at all means any: wider than every list, so it stays apart.
+        same = replace(one, **{varying: frozenset({"some"} if prefixes else ())})
+        groups.setdefault(same, set()).update(prefixes)
+    return frozenset(
+        replace(same, **{varying: _collapsed(prefixes)}) for same, prefixes in groups.items()
+    )
+
+
+def _named_sets(ruleset: Statements) -> dict[str, list[Any]]:
+    """Members of the sets that rules name."""
+    return {
+        f"@{found['name']}": found.get("elem", [])
+        for entry in ruleset
+        if (found := entry.get("set"))
+    }
 
 
 def _members(value: Any) -> list[Any]:  # noqa: ANN401 - nft's JSON
@@ -125,17 +159,23 @@ def _matches(rule: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 def permissions(ruleset: Statements) -> frozenset[Permission]:
     """Everything that is admitted by port."""
+    sets = _named_sets(ruleset)
     return frozenset(
-        permission for rule in _accepting(ruleset) if (permission := _permission(rule)) is not None
+        permission
+        for rule in _accepting(ruleset)
+        if (permission := _permission(rule, sets)) is not None
     )
 
 
-def _permission(rule: dict[str, Any]) -> Permission | None:
+def _permission(rule: dict[str, Any], sets: Mapping[str, list[Any]]) -> Permission | None:
     conditions = list(_matches(rule))
     ports = next(((kind, value) for kind, field, value in conditions if field == "dport"), None)
     if ports is None:
         return None
-    fields = {(kind, field): value for kind, field, value in conditions}
+    fields = {
+        (kind, field): sets.get(value, value) if isinstance(value, str) else value
+        for kind, field, value in conditions
+    }
     family = "ipv6" if any(kind == "ip6" for kind, _, _ in conditions) else "ipv4"
     family = fields.get(("meta", "nfproto"), family)
     name = "ip6" if family == "ipv6" else "ip"

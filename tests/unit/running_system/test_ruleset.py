@@ -1,9 +1,10 @@
 """The running rule set is read as the kernel means it: what is missed here would look proved."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from ruleset import default_policies, permissions, planned, translations, unexplained
+from ruleset import default_policies, folded, permissions, planned, translations, unexplained
 
 from infra.plan.types import Rule
 
@@ -51,6 +52,32 @@ SAME = rule(
 
 def test_a_permission_equals_the_flow_that_it_comes_from() -> None:
     assert permissions([SAME]) == planned([DECLARED], "svc1")
+
+
+def test_a_set_that_a_rule_names_is_looked_up() -> None:
+    named = {"set": {"name": "prefixes_1", "elem": [{"prefix": {"addr": "10.1.2.0", "len": 24}}]}}
+    rule_with_name = rule(
+        meta("iifname", "servers"),
+        field("ip", "saddr", "@prefixes_1"),
+        field("ip", "daddr", "10.1.3.11"),
+        field("tcp", "dport", {"set": [53, 853]}),
+        NEW,
+        ACCEPT,
+    )
+
+    assert permissions([named, rule_with_name]) == permissions([SAME])
+
+
+def test_folding_admits_what_was_admitted_and_no_more() -> None:
+    (one,) = planned([DECLARED], "svc1")
+    other = replace(one, sources=frozenset({"10.9.0.0/16"}))
+    elsewhere = replace(one, destinations=frozenset({"10.1.3.12/32"}))
+    anybody = replace(one, sources=frozenset())
+
+    both = replace(one, sources=one.sources | other.sources)
+    assert folded([one, other]) == {both}
+    assert folded([one, other, elsewhere]) == {both, elsewhere}
+    assert folded([one, anybody]) == {one, anybody}
 
 
 @pytest.mark.parametrize(
