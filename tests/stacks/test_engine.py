@@ -334,6 +334,8 @@ def test_ctrl_c_lets_the_running_step_end_and_leaves_nothing(tmp_path: Path) -> 
     started = descendants(process.pid)
     (tmp_path / "lab" / "slow").unlink()
     process.send_signal(signal.SIGINT)
+    # The step is held until the interrupt has been taken; on a busy machine it would end before.
+    time.sleep(2)
     (tmp_path / "lab" / "go_on").touch()
     _output, errors = process.communicate(timeout=60)
     assert process.returncode != 0
