@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.errors import InventoryError
-from infra.plan import addresses
 from infra.plan.names import host_names, leg_name
 from infra.plan.rules import TUNNEL
 from infra.plan.types import Flow, Host, Interface, Plan, Rule, Site, TunnelEnd
@@ -425,9 +424,3 @@ def fact(context: Context, name: str, arguments: Mapping[str, object]) -> Value:
             f"{context.host.name}: the fact {name!r} does not take {dict(arguments)!r}; "
             "see infra/README.md"
         ) from error
-
-
-def uplink_cidrs(host: Host) -> tuple[str, ...]:
-    """A host's addresses towards the backbone, as full-length prefixes."""
-    legs = [leg for leg in host.interfaces if leg.kind == "uplink"]
-    return tuple(cidr for leg in legs for cidr in addresses.host_cidrs(leg.addresses))
