@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ansible_runner
-
 from infra.configure.command import PLAYBOOK, ConfigureOptions, command_line
 from infra.configure.outcome import DEFERRED, DONE, FAILED, HostOutcome
+from infra.configure.worker import run_in_worker
 from infra.errors import ConfigureError
 
 Report = Callable[[str], None]
@@ -30,8 +29,8 @@ class _Watcher:
     unreachable: dict[str, str] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, event: Mapping[str, Any]) -> bool:
-        """Take one event; True keeps it in the runner's artifacts."""
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take one event."""
         kind, data = event["event"], event.get("event_data", {})
         if event.get("stdout"):
             with self.log.open("a", encoding="utf-8") as stream:
@@ -48,7 +47,6 @@ class _Watcher:
         elif kind == "runner_on_unreachable":
             message = str(data.get("res", {}).get("msg", "")).strip()
             self.unreachable[str(data["host"])] = message
-        return False
 
     def _remember(self, data: Mapping[str, Any]) -> None:
         result = data.get("res", {})
@@ -105,22 +103,22 @@ def configure_hosts(
     words = command_line(options)
     # A folder of its own: the runner keeps variables and environment there and reads old ones back.
     with TemporaryDirectory(prefix="run_", dir=artifacts) as folder:
-        runner = ansible_runner.run(
-            private_data_dir=folder,
-            project_dir=str(root),
-            playbook=str(PLAYBOOK),
-            inventory=str(inventory),
-            extravars=dict(variables),
-            cmdline=" ".join(words),
-            envvars={"ANSIBLE_CONFIG": str(root / "ansible.cfg")},
-            quiet=True,
-            event_handler=watcher,
-        )
+        job = {
+            "private_data_dir": folder,
+            "project_dir": str(root),
+            "playbook": str(PLAYBOOK),
+            "inventory": str(inventory),
+            "extravars": dict(variables),
+            "cmdline": " ".join(words),
+            "envvars": {"ANSIBLE_CONFIG": str(root / "ansible.cfg")},
+            "quiet": True,
+        }
+        status = run_in_worker(job, Path(folder), watcher)
     stats = watcher.stats
     if not stats:
         said = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
         raise ConfigureError(
-            f"ansible-playbook: ended as {runner.status} before any host was processed "
+            f"ansible-playbook: ended as {status} before any host was processed "
             f"({' '.join(said) or 'it said nothing'}); log: {log}"
         )
     return {host: _outcome(host, stats, watcher) for host in options.hosts}
