@@ -40,15 +40,21 @@ class Offer(Strict):
     """A service of the function.
 
     `zone` says on which addresses: `primary` (the host's first zone), `management`,
-    `administration` (where administrators reach the host), `local` (every zone of its site) or
-    the name of an uplink network. `clients` says who may come.
+    `administration` (where administrators reach the host), `local` (every zone of its site),
+    `every` (all legs) or the name of an uplink network. `clients` says who may come: `members`
+    are the site's other instances, `twins` the hosts that share a virtual address with this one.
     """
 
     service: Name
-    protocol: Literal["tcp", "udp"]
-    ports: Annotated[tuple[Port, ...], Field(strict=False, min_length=1)]
+    protocol: Literal["tcp", "udp", "vrrp"]
+    ports: Annotated[tuple[Port, ...], Field(strict=False)] = ()
+    """Empty for a protocol that has none (VRRP, RFC 9568)."""
     zone: Name = "primary"
-    clients: Literal["needers", "controller", "tunnel_peers", "local_zones", "internet"] = "needers"
+    clients: Literal[
+        "needers", "controller", "tunnel_peers", "local_zones", "internet", "members", "twins"
+    ] = "needers"
+    shared: bool = False
+    """Offered on the address that the site's instances share, not on each one's own."""
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] | None = None
 
 
@@ -78,6 +84,8 @@ class SecretRecord(Strict):
     kind: Literal["random_base64", "password", "dnssec_key_pair"]
     length_bytes: Annotated[int, Field(ge=16, le=512, alias="bytes")] = 32
     shared: bool = False
+    each: Literal["tenant"] | None = None
+    """One value for each tenant that has a database; the role receives them by tenant."""
     made_from: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     reload: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
@@ -87,7 +95,8 @@ class DataRecord(Strict):
 
     path: Annotated[str, Field(pattern=r"^/")]
     what: str
-    backup: Literal["hourly", "daily", "weekly", "none"]
+    backup: Literal["hourly", "daily", "weekly", "continuous", "none"]
+    """`continuous`: the daemon's own archive does it (a database's log)."""
 
 
 class FactRequest(BaseModel):
@@ -112,6 +121,8 @@ class FunctionRecord(Strict):
     requires: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     not_beside: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     forbidden_zones: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    filters_requests: bool = False
+    """What is published through this function passes its rule set (a web application firewall)."""
     instances: Instances = Instances()
     offers: Annotated[tuple[Offer, ...], Field(strict=False)] = ()
     needs: Annotated[tuple[Need, ...], Field(strict=False)] = ()

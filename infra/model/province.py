@@ -74,6 +74,14 @@ class BlueprintHost(Strict):
     purpose: str
 
 
+class SharedAddress(Strict):
+    """An address that the instances of a function at a site share; one of them carries it."""
+
+    function: Name
+    zone: Name
+    slot: Slot
+
+
 class Blueprint(Strict):
     """A kind of site, described once. `{unit}` in a text is the site's unit by kind and name."""
 
@@ -86,6 +94,7 @@ class Blueprint(Strict):
     place: str = "{unit}"
     zones: dict[Name, Zone]
     hosts: dict[HostName, BlueprintHost]
+    shared_addresses: dict[Name, SharedAddress] = Field(default_factory=dict)
     parameters: dict[Name, ParameterValue] = Field(default_factory=dict)
 
 
@@ -102,11 +111,16 @@ class HostOverride(Strict):
 
 
 class SiteUplink(Strict):
-    """A site's leg in an uplink network."""
+    """A site's leg in an uplink network.
+
+    Where a site has several border hosts, its address is theirs together and each needs a slot
+    of its own in the network (`slots`).
+    """
 
     circuit: str
     ipv4: str = ""
     ipv6: str = ""
+    slots: dict[HostName, Annotated[int, Field(ge=2, le=254)]] = Field(default_factory=dict)
 
 
 class Site(Strict):
@@ -159,29 +173,58 @@ class RequiredShare(Strict):
     percent: Annotated[int, Field(ge=0, le=100)]
 
 
+class Published(Strict):
+    """Where a service is met from the Internet: a host in the DMZ, a name, a port."""
+
+    host: HostName
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    port: Port = 443
+
+
 class SharedService(Strict):
-    """A service that several sites share; its flows open when `active_from` has come."""
+    """A service that several sites share; its flows open when `active_from` has come.
+
+    `tenant` names the tenant in whose database it stores.
+    """
 
     title: Text
     level: Annotated[int, Field(ge=1, le=5)]
     site: Code
-    host: HostName
+    hosts: Annotated[tuple[HostName, ...], Field(strict=False, min_length=1)]
     protocol: Literal["tcp", "udp"] = "tcp"
     ports: Annotated[tuple[Port, ...], Field(strict=False, min_length=1)]
     active_from: Date
-    published: bool = False
+    tenant: Name | None = None
+    published: Published | None = None
     consumers: Annotated[tuple[Consumer, ...], Field(strict=False)] = ()
     required_shares: Annotated[tuple[RequiredShare, ...], Field(strict=False)] = ()
 
 
-class Tenant(Strict):
-    """A body that exchanges data: Party and State agencies meet only in the exchange."""
+class DatabaseCluster(Strict):
+    """A database cluster: its members are the site's hosts with the function that forms it."""
 
     title: Text
-    kind: Literal["party", "state"]
+    site: Code
+
+
+class TenantDatabase(Strict):
+    """A tenant's database: in which cluster, under which name, within which limits."""
+
+    cluster: Name
+    name: Name
+    connections: Annotated[int, Field(ge=1, le=500)]
+    statement_timeout_seconds: Annotated[int, Field(ge=1, le=3600)]
+
+
+class Tenant(Strict):
+    """A body that keeps and exchanges data: Party and State agencies meet only in the exchange."""
+
+    title: Text
+    kind: Literal["party", "state", "exchange"]
     owner: str
-    consumers: Annotated[tuple[Consumer, ...], Field(strict=False, min_length=1)]
+    consumers: Annotated[tuple[Consumer, ...], Field(strict=False)] = ()
     services: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    database: TenantDatabase | None = None
 
 
 class DeclaredFlow(Strict):
@@ -253,6 +296,7 @@ class Declaration(Strict):
     blueprints: dict[Name, Blueprint]
     sites: Annotated[tuple[Site, ...], Field(strict=False, min_length=1)]
     shared_services: dict[Name, SharedService] = Field(default_factory=dict)
+    database_clusters: dict[Name, DatabaseCluster] = Field(default_factory=dict)
     tenants: dict[Name, Tenant] = Field(default_factory=dict)
     flows: Annotated[tuple[DeclaredFlow, ...], Field(strict=False)] = ()
     probe_points: dict[Name, DeclaredProbePoint] = Field(default_factory=dict)
