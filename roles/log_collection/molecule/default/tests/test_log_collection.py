@@ -1,10 +1,47 @@
 """Whose lines the collector takes, and where it keeps them: asked with a client of our own."""
 
 import shlex
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
+
+SECOND = """
+global(workDirectory="/root/proof")
+module(load="imrelp" tls.tlslib="openssl")
+input(type="imrelp" port="7514" tls="on" tls.caCert="/root/proof/root.pem"
+    tls.myCert="/root/proof/second.pem" tls.myPrivKey="/root/proof/second.key"
+    tls.authMode="name" tls.permittedPeer=["mgt1-70.binhphuoc.internal"])
+action(type="omfile" file="/root/proof/received")
+"""
+
+
+@pytest.fixture
+def second(host: Host) -> Iterator[Callable[[], None]]:
+    """Starts a second collector; stops it in the end."""
+
+    def start() -> None:
+        host.check_output("sh -c %s", f"echo '{SECOND}' >/root/proof/rsyslog.conf")
+        host.check_output(
+            "systemd-run --quiet --unit=second rsyslogd -n -i NONE -f /root/proof/rsyslog.conf"
+        )
+
+    yield start
+    host.run("systemctl stop second.service")
+
+
+def received(host: Host, mark: str) -> bool:
+    return host.run("grep --quiet %s /root/proof/received", mark).rc == 0
+
+
+def until(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Waits for a condition; answers whether it came true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not condition():
+        time.sleep(1)
+    return condition()
 
 
 def send(
@@ -64,6 +101,22 @@ def test_who_does_not_prove_himself_leaves_nothing(
 def test_own_lines_are_kept_too(host: Host) -> None:
     host.check_output("logger --tag proof own-line; sleep 3")
     assert kept(host, "proof.*own-line") == ["/var/log/province/mgt1-70/messages.log"]
+
+
+def test_own_lines_and_no_others_reach_the_second_collector(
+    host: Host, second: Callable[[], None]
+) -> None:
+    """Away at first: it keeps nobody's lines from here, and gets ours when it is there."""
+    host.check_output("logger --tag proof own-while-away")
+    send(host, "foreign-while-away", *sender("sender"))
+    assert kept(host, "foreign-while-away") == ["/var/log/province/svc1-70/messages.log"]
+    second()
+    assert until(90, lambda: received(host, "own-while-away"))
+    host.check_output("logger --tag proof own-when-there")
+    send(host, "foreign-when-there", *sender("sender"))
+    assert until(20, lambda: received(host, "own-when-there"))
+    assert kept(host, "foreign-when-there") == ["/var/log/province/svc1-70/messages.log"]
+    assert not received(host, "foreign-")
 
 
 def test_only_administrators_read_logs(host: Host) -> None:
