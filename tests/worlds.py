@@ -144,26 +144,42 @@ class Case:
         replace: pairs of old and new text in province.yml, for what no YAML data can say.
         units: pairs of old and new text in the unit list.
         functions: changed values of the functions' records.
+        upon: another case whose changes come first, such as `whole`.
     """
 
     change: Mapping[str, Any]
     replace: tuple[tuple[str, str], ...]
     units: tuple[tuple[str, str], ...]
     functions: Mapping[str, Any]
+    upon: Case | None = None
+
+    def declaration(self) -> dict[str, Any]:
+        """Read the good declaration with what this case, and the one below it, change."""
+        below = self.upon.declaration() if self.upon else sample_declaration_data()
+        return changed(below, self.change)
+
+    def records(self) -> dict[str, Any]:
+        """Read the sample functions' records with what this case, and the one below it, change."""
+        below = self.upon.records() if self.upon else sample_functions_data()
+        return changed(below, self.functions)
+
+    @property
+    def has_own_roles(self) -> bool:
+        """Whether its records differ from the sample functions'."""
+        return bool(self.functions) or (self.upon is not None and self.upon.has_own_roles)
 
     def write(self, inventories: Path, roles: Path) -> Path:
         """Write the environment and its roles; answers the environment's folder."""
         text = (BASE / "province.yml").read_text(encoding="utf-8")
-        if self.change:
-            data = changed(_yaml(text), self.change)
-            text = _text(data)
+        if self.change or self.upon:
+            text = _text(self.declaration())
         units = (BASE / "units.csv").read_text(encoding="utf-8")
         folder = inventories / "base"
         folder.mkdir(parents=True)
         (folder / "province.yml").write_text(_replaced(text, self.replace), encoding="utf-8")
         (folder / "units.csv").write_text(_replaced(units, self.units), encoding="utf-8")
-        if self.functions:
-            write_roles(roles, changed(sample_functions_data(), self.functions))
+        if self.has_own_roles:
+            write_roles(roles, self.records())
         return folder
 
 
@@ -177,7 +193,7 @@ def _replaced(text: str, pairs: tuple[tuple[str, str], ...]) -> str:
 def read_case(path: Path) -> Case:
     """Read a case file; an unknown key is an error of the case."""
     raw = _yaml(path.read_text(encoding="utf-8"))
-    known = {"change", "replace", "units", "functions"}
+    known = {"change", "replace", "units", "functions", "upon"}
     assert raw, f"{path.name} changes nothing"
     assert raw.keys() <= known, f"{path.name} has other keys than {sorted(known)}"
     return Case(
@@ -185,4 +201,5 @@ def read_case(path: Path) -> Case:
         replace=tuple((old, new) for old, new in raw.get("replace", [])),
         units=tuple((old, new) for old, new in raw.get("units", [])),
         functions=raw.get("functions", {}),
+        upon=read_case(CASES / f"{raw['upon']}.yml") if "upon" in raw else None,
     )

@@ -115,6 +115,11 @@ def _uplink_legs(world: World, name: str, uplink: Uplink) -> Iterator[tuple[str,
     for site in declaration.sites:
         if name in site.uplinks:
             yield from _site_legs(site, name, uplink)
+    for site in declaration.sites:  # after every number: a number is older than a slot
+        for host, slot in site.uplinks[name].slots.items() if name in site.uplinks else ():
+            path = f"sites.{site.effective_code}.uplinks.{name}.slots.{host}"
+            yield path, numbering.nth_ipv4(uplink.ipv4, slot), uplink.ipv4
+            yield path, numbering.nth_ipv6(uplink.ipv6, slot), uplink.ipv6
 
 
 def _is_usable(address: str, network: str) -> bool:
@@ -151,9 +156,20 @@ def _uplink_addresses_are_free(world: World) -> Iterator[Finding]:
 
 
 def _zone_slots_are_free(world: World) -> Iterator[Finding]:
-    """Probe points and the controller stand beside hosts, and take none of their addresses."""
+    """What stands beside hosts takes none of their addresses."""
     declaration = world.declaration
-    places = [
+    places: list[tuple[str, str | None, str | None, int]] = [
+        (
+            f"blueprints.{site.blueprint}.shared_addresses.{name}.slot",
+            site.effective_code,
+            shared.zone,
+            shared.slot,
+        )
+        for site in declaration.sites
+        if site.blueprint in declaration.blueprints
+        for name, shared in declaration.blueprints[site.blueprint].shared_addresses.items()
+    ]
+    places += [
         (f"probe_points.{name}.slot", probe.site, probe.zone, probe.slot)
         for name, probe in declaration.probe_points.items()
     ]
@@ -164,11 +180,13 @@ def _zone_slots_are_free(world: World) -> Iterator[Finding]:
         for host in world.hosts
         for zone in host.host.zones
     }
+    told: set[str] = set()  # a blueprint's mistake is one mistake, however many sites follow it
     for path, site, zone, slot in places:
-        if site is None or zone is None:
+        if site is None or zone is None or path in told:
             continue
         holder = holders.setdefault((site, zone, slot), path)
         if holder != path:
+            told.add(path)
             rule = f"is the slot of {holder} in the zone {zone} of sites.{site} already"
             yield Finding(path, str(slot), rule, "take a free one")
 

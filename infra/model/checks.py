@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from infra.model import address_checks, service_checks
+from infra.model import (
+    address_checks,
+    cluster_checks,
+    pair_checks,
+    publishing_checks,
+    service_checks,
+)
 from infra.model.expand import PlacedHost, placed_hosts
 from infra.model.findings import Finding, nearest
 from infra.model.functions import FunctionRecord
@@ -189,14 +195,20 @@ def _functions_are_enough(world: World) -> Iterator[Finding]:
         if hosts and len(hosts) < limits.minimum:
             rule = f"stands on {len(hosts)} hosts, at least {limits.minimum} are required"
             yield Finding(path, "", rule, "place it on more hosts")
+        elif limits.odd:
+            yield from _odd(path, hosts)
         if limits.maximum is not None and len(hosts) > limits.maximum:
             rule = f"stands on {len(hosts)} hosts, at most {limits.maximum} may carry it"
             yield Finding(path, "", rule, "take it from the others")
-        if limits.odd and hosts and len(hosts) % 2 == 0:
-            rule = f"stands on {len(hosts)} hosts, a quorum needs an odd number"
-            yield Finding(path, "", rule, "add or remove one member")
         if limits.separate_failure_domains:
             yield from _separate(path, hosts)
+
+
+def _odd(path: str, hosts: list[PlacedHost]) -> Iterator[Finding]:
+    for site, count in Counter(placed.site.effective_code for placed in hosts).items():
+        if count % 2 == 0:
+            rule = f"stands on {count} hosts of sites.{site}, a quorum needs an odd number"
+            yield Finding(path, "", rule, "add or remove one member")
 
 
 def _separate(path: str, hosts: list[PlacedHost]) -> Iterator[Finding]:
@@ -343,6 +355,9 @@ RULES: tuple[Callable[[World], Iterator[Finding]], ...] = (
     _texts_name_known_places,
     _uplinks_of_sites,
     *service_checks.RULES,
+    *publishing_checks.RULES,
+    *pair_checks.RULES,
+    *cluster_checks.RULES,
 )
 
 

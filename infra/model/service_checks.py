@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from infra.model.expand import selected_sites
@@ -44,12 +45,23 @@ def _consumer(world: World, path: str, consumer: Consumer) -> Iterator[Finding]:
         yield Finding(f"{path}.zone", consumer.zone, rule, "select sites that have it")
 
 
-def _published_in_the_dmz(path: str, host: str, blueprint: Blueprint) -> Iterator[Finding]:
-    zones = (blueprint.zones.get(name) for name in blueprint.hosts[host].zones)
-    if not any(zone is not None and zone.kind == "dmz" for zone in zones):
-        rule = "is published, but its host has no leg in a zone of kind dmz"
-        remedy = "publish it through a host in the DMZ"
-        yield Finding(f"{path}.host", host, rule, remedy)
+def _hosts(path: str, hosts: tuple[str, ...], blueprint: Blueprint) -> Iterator[Finding]:
+    for host, count in Counter(hosts).items():
+        if count > 1:
+            yield Finding(f"{path}.hosts", host, "is named twice", "name it once")
+        if host not in blueprint.hosts:
+            remedy = nearest(host, blueprint.hosts)
+            yield Finding(f"{path}.hosts", host, "is not a host of the site", remedy)
+
+
+def _keeper(world: World, path: str, name: str) -> Iterator[Finding]:
+    tenant = world.declaration.tenants.get(name)
+    if tenant is None:
+        remedy = nearest(name, world.declaration.tenants)
+        yield Finding(f"{path}.tenant", name, "is not a tenant", remedy)
+    elif tenant.database is None:
+        rule = "has no database, so the service can store nothing"
+        yield Finding(f"{path}.tenant", name, rule, "give the tenant one, or leave this out")
 
 
 def _services(world: World) -> Iterator[Finding]:
@@ -61,11 +73,10 @@ def _services(world: World) -> Iterator[Finding]:
             yield Finding(f"{path}.site", service.site, "is not the code of a site", remedy)
         else:
             blueprint = world.declaration.blueprints.get(site.blueprint)
-            if blueprint and service.host not in blueprint.hosts:
-                remedy = nearest(service.host, blueprint.hosts)
-                yield Finding(f"{path}.host", service.host, "is not a host of the site", remedy)
-            elif blueprint and service.published:
-                yield from _published_in_the_dmz(path, service.host, blueprint)
+            if blueprint is not None:
+                yield from _hosts(path, service.hosts, blueprint)
+        if service.tenant is not None:
+            yield from _keeper(world, path, service.tenant)
         for index, consumer in enumerate(service.consumers):
             yield from _consumer(world, f"{path}.consumers.{index}", consumer)
 

@@ -11,7 +11,7 @@ from infra.errors import DeclarationError, ExitCode
 from infra.model import load_province
 
 CASE_FILES = sorted(worlds.DECLARATIONS.glob("*.yml"))
-LEAST_CASES = 80
+LEAST_CASES = 115
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +41,20 @@ def test_bad_declaration_is_refused_with_exactly_its_text(
     own_roles = tmp_path / "roles"
     folder = case.write(tmp_path, own_roles)
     before = {file: file.read_bytes() for file in folder.iterdir()}
-    said = refusal(folder, own_roles if case.functions else sample_roles)
+    said = refusal(folder, own_roles if case.has_own_roles else sample_roles)
     assert said == path.with_suffix(".txt").read_text(encoding="utf-8")
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
 
 
 def test_the_base_of_all_cases_is_good(sample_roles: Path) -> None:
     assert load_province(worlds.BASE, sample_roles) == worlds.province_with_two_districts()
+
+
+def test_the_whole_data_centre_is_good(tmp_path: Path) -> None:
+    case = worlds.read_case(worlds.CASES / "whole.yml")
+    declaration = load_province(case.write(tmp_path, tmp_path / "roles"), tmp_path / "roles")
+    assert set(declaration.declaration.database_clusters) == {"main"}
+    assert declaration.declaration.shared_services["online_services"].published is not None
 
 
 def test_a_missing_declaration_is_named(sample_roles: Path, tmp_path: Path) -> None:
