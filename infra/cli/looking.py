@@ -120,11 +120,13 @@ def _explain_address(plan: Plan, address: str) -> list[str]:
     for host in plan.hosts():
         for leg in host.interfaces:
             own = [ipaddress.ip_address(one) for one in leg.addresses.both()]
-            virtual = (
-                [ipaddress.ip_address(one) for one in leg.virtual.both()] if leg.virtual else []
-            )
-            if wanted in own + virtual:
-                word = "the gateway's address" if wanted in virtual else "an address"
+            shared = {
+                ipaddress.ip_address(address): share.group
+                for share in leg.shared
+                for address in share.addresses.both()
+            }
+            if wanted in own or wanted in shared:
+                word = f"the {shared[wanted]}'s address" if wanted in shared else "an address"
                 return [
                     f"{address}: {word} on {leg.name} of {host.name}",
                     *_explain_host(plan, host),

@@ -114,7 +114,7 @@ def prepare(environment: Environment, province: Province, plan: Plan, report: Re
     keys = account_keys(environment)
     creator, automation = ensure_ssh_key(keys.creator), ensure_ssh_key(keys.automation)
     secrets = ensure_secrets(
-        environment.secrets / "secrets.yml", wanted_secrets(plan.hosts(), province.functions)
+        environment.secrets / "secrets.yml", wanted_secrets(plan, province.functions)
     )
     report("the certificate authority's ceremony")
     authority = _ceremony(environment, province)

@@ -8,9 +8,10 @@ from typing import Any
 
 from infra.errors import InventoryError
 from infra.model import FunctionRecord
+from infra.model.functions import SecretRecord
 from infra.plan import Host, Plan
 from infra.plan.facts import Context, contexts, fact
-from infra.secrets import identifier, public_part, typed_value
+from infra.secrets import identifiers, public_part, tenants_of, typed_value
 
 AUTOMATION_USER = "ansible"
 
@@ -53,45 +54,50 @@ def _material(host: Host, name: object, material: Material) -> tuple[Any, bool]:
     )
 
 
-def _secret(
-    host: Host,
-    function: str,
-    name: object,
-    records: Mapping[str, FunctionRecord],
-    secrets: Mapping[str, str],
-) -> tuple[str, str]:
-    """Kind and value of a secret of the function itself, or of another as `<function>/<name>`."""
+@dataclass(frozen=True, slots=True)
+class _Vault:
+    """Where secrets are found: their records, their values, and whose tenants they are."""
+
+    records: Mapping[str, FunctionRecord]
+    values: Mapping[str, str]
+    tenants: tuple[str, ...]
+
+
+def _secret(host: Host, function: str, name: object, vault: _Vault) -> tuple[SecretRecord, Any]:
+    """A secret of the function itself, or of another as `<function>/<name>`.
+
+    Its value is text, or text by tenant where the record says so.
+    """
     owner, _, short = str(name).rpartition("/")
     owner = owner or function
-    declared = records[owner].secrets if owner in records else ()
+    declared = vault.records[owner].secrets if owner in vault.records else ()
     record = next((one for one in declared if one.name == short), None)
-    key = identifier(owner, record, host.name) if record else ""
-    if record is None or key not in secrets:
+    keys = identifiers(owner, record, host.name, vault.tenants) if record else {}
+    if record is None or not set(keys.values()) <= vault.values.keys():
         raise InventoryError(
             f"{host.name}: {function} asks for the secret {name!r}, which no placed function "
             "declares for this host; declare it under secrets, shared when others read it"
         )
-    return record.kind, secrets[key]
+    if record.each is None:
+        return record, vault.values[keys[""]]
+    return record, {tenant: vault.values[key] for tenant, key in keys.items()}
 
 
 def _host_values(
-    context: Context,
-    records: Mapping[str, FunctionRecord],
-    secrets: Mapping[str, str],
-    material: Material,
+    context: Context, vault: _Vault, material: Material
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     host = context.host
     open_values: dict[str, Any] = {}
     secret_values: dict[str, Any] = {}
     for function in host.functions:
-        for variable, request in records[function].inputs.items():
+        for variable, request in vault.records[function].inputs.items():
             arguments = request.arguments()
             if request.fact == "secret":
-                kind, text = _secret(host, function, arguments.get("name"), records, secrets)
-                secret_values[variable] = typed_value(kind, text)
+                record, value = _secret(host, function, arguments.get("name"), vault)
+                secret_values[variable] = typed_value(record.kind, value)
             elif request.fact == "public_part":
-                kind, text = _secret(host, function, arguments.get("name"), records, secrets)
-                open_values[variable] = public_part(kind, text)
+                record, value = _secret(host, function, arguments.get("name"), vault)
+                open_values[variable] = public_part(record.kind, value)
             elif request.fact == "material":
                 value, is_secret = _material(host, arguments.get("name"), material)
                 (secret_values if is_secret else open_values)[variable] = value
@@ -113,6 +119,7 @@ def build_inventory(
     """
     facts: dict[str, Mapping[str, Any]] = {}
     hidden: dict[str, Mapping[str, Any]] = {}
+    vault = _Vault(records, secrets, tenants_of(plan))
     for name, context in contexts(plan).items():
-        facts[name], hidden[name] = _host_values(context, records, secrets, material)
+        facts[name], hidden[name] = _host_values(context, vault, material)
     return Inventory(derive_groups(plan), facts, hidden)

@@ -201,10 +201,15 @@ class SharedService(Strict):
 
 
 class DatabaseCluster(Strict):
-    """A database cluster: its members are the site's hosts with the function that forms it."""
+    """A database cluster: its members are the site's hosts with `function`.
+
+    `endpoint` names the shared address through which its clients meet it.
+    """
 
     title: Text
     site: Code
+    function: Name
+    endpoint: Name
 
 
 class TenantDatabase(Strict):

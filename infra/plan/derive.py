@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from infra.model import Province
-from infra.plan.flows import derive_flows, derive_tunnels, index
+from infra.plan.flows import derive_flows, index
 from infra.plan.names import derive_zones
 from infra.plan.rules import derive_rules
-from infra.plan.services import derive_expectations, derive_services, derive_shares
+from infra.plan.services import derive_clusters, derive_expectations, derive_services, derive_shares
 from infra.plan.sites import CONTROLLER, plan_backbone, plan_sites
+from infra.plan.tunnels import derive_tunnels
 from infra.plan.types import SCHEMA_VERSION, Administrator, Dual, Plan, Site
 
 
@@ -37,6 +38,7 @@ def derive_plan(province: Province) -> Plan:
     backbone = plan_backbone(declaration)
     topology = index(province, backbone, sites)
     flows = derive_flows(topology)
+    services = derive_services(province, sites)
     blocks = Dual(declaration.addressing.ipv4.block, declaration.addressing.ipv6.block)
     return Plan(
         schema_version=SCHEMA_VERSION,
@@ -52,8 +54,9 @@ def derive_plan(province: Province) -> Plan:
         flows=flows,
         rules=derive_rules(flows, topology.sites, declaration.hub),
         tunnels=derive_tunnels(topology),
-        zones_of_names=derive_zones(sites, declaration.hub, declaration.domain, blocks),
-        services=derive_services(province, sites),
+        zones_of_names=derive_zones(sites, declaration.hub, declaration.domain, blocks, services),
+        services=services,
+        clusters=derive_clusters(province, sites),
         shares=derive_shares(province),
         expectations=derive_expectations(province, sites),
         administrators=tuple(

@@ -6,12 +6,12 @@ controller, tunnel peers, a site's own zones, the Internet), and from what the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from infra.model import FunctionRecord, Province
 from infra.model.expand import selected_sites
-from infra.model.province import Consumer
+from infra.model.province import Consumer, Published
 from infra.plan import addresses
 from infra.plan.sites import CONTROLLER
 from infra.plan.types import (
@@ -23,12 +23,16 @@ from infra.plan.types import (
     Offering,
     ProbeLink,
     Site,
-    Tunnel,
-    TunnelEnd,
 )
 
 OFFICE_KINDS = frozenset({"internal", "party"})
 """Kinds of zone where people work; they may use what their site offers to local zones."""
+
+
+VRRP = "vrrp"
+VRRP_GROUPS = ("224.0.0.18/32", "ff02::12/128")
+"""Where VRRP's advertisements go (RFC 9568 sections 5.1.1.2 and 5.1.2.2)."""
+LINK_LOCAL = "fe80::/10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,19 @@ def _from_leg(host: Host, leg: Interface) -> Source:
     return Source(host.name, host.site, leg.name, leg.network, addresses.host_cidrs(leg.addresses))
 
 
+def _from_site(host: Host, leg: Interface) -> Source:
+    """A site's tunnel end speaks from the address that its gateways share."""
+    own = addresses.host_cidrs(leg.site_addresses)
+    return Source(host.name, host.site, leg.name, leg.network, own)
+
+
+def _from_twin(host: Host, leg: Interface, protocol: str) -> Source:
+    """A twin speaks from its own address; VRRP over IPv6 from its link-local one."""
+    ipv4, ipv6 = addresses.host_cidrs(leg.addresses)
+    own = (ipv4, LINK_LOCAL if protocol == VRRP else ipv6)
+    return Source(host.name, host.site, leg.name, leg.network, own)
+
+
 def _from_router(host: Host) -> Source:
     """A router's own traffic into a tunnel may carry any of its inner addresses."""
     own = tuple(cidr for leg in host.inner for cidr in addresses.host_cidrs(leg.addresses))
@@ -104,7 +121,7 @@ def _flow(
         target=target.name,
         target_site=target.site,
         target_zone=leg.name,
-        destinations=addresses.host_cidrs(leg.addresses),
+        destinations=_met_at(leg, offering),
         direct=source.network == leg.network,
         service=offering.service,
         protocol=offering.protocol,
@@ -112,6 +129,18 @@ def _flow(
         why=why,
         origin=origin,
     )
+
+
+def _met_at(leg: Interface, offering: Offering) -> tuple[str, str]:
+    """Where a service is met: on the leg's own addresses, on shared ones, or by all twins."""
+    if offering.protocol == VRRP:
+        return VRRP_GROUPS
+    share = leg.shared_for(offering.function) if offering.shared else None
+    if share is not None:
+        return addresses.host_cidrs(share.addresses)
+    if offering.clients == "tunnel_peers":
+        return addresses.host_cidrs(leg.site_addresses)
+    return addresses.host_cidrs(leg.addresses)
 
 
 def _offered_legs(host: Host, offering: Offering) -> tuple[Interface, ...]:
@@ -188,30 +217,44 @@ def _standing(topology: Topology) -> Iterator[Flow]:
                 yield _flow(source, target, leg, offering, why=offering.function, origin=origin)
 
 
-def _standing_clients(
-    target: Host, offering: Offering, topology: Topology
-) -> Iterator[tuple[Source, Interface]]:
-    legs = _offered_legs(target, offering)
-    if offering.clients == "controller":
-        yield from _controller_meets(legs, topology)
-    elif offering.clients == "tunnel_peers":
-        for peer in _tunnel_peers(target, topology):
-            for leg in legs:
-                own = peer.interface(leg.name)
-                if own is not None:
-                    yield _from_leg(peer, own), leg
-    elif offering.clients == "local_zones":
-        yield from _local_zones(target, legs, topology)
-    elif offering.clients == "internet":
-        for network in topology.backbone.networks:
-            if network.kind == "internet":
-                source = Source(f"uplink:{network.name}", "", network.name, network.name, ())
-                yield source, legs[0]
+Meeting = tuple[Source, Interface]
+
+
+def _standing_clients(target: Host, offering: Offering, topology: Topology) -> Iterator[Meeting]:
+    meet = _CLIENTS.get(offering.clients)
+    if meet is not None:
+        yield from meet(target, _offered_legs(target, offering), offering, topology)
+
+
+def _peers_meet(
+    target: Host, legs: tuple[Interface, ...], _offering: Offering, topology: Topology
+) -> Iterator[Meeting]:
+    for peer in _tunnel_peers(target, topology):
+        for leg in legs:
+            own = peer.interface(leg.name)
+            if own is not None:
+                yield _from_site(peer, own), leg
+
+
+def _members_meet(
+    target: Host, _legs: tuple[Interface, ...], offering: Offering, topology: Topology
+) -> Iterator[Meeting]:
+    for other in topology.sites[target.site].hosts:
+        if other.name != target.name and offering.function in other.functions:
+            yield meeting(other, target, offering)
+
+
+def _internet_meets(
+    _target: Host, legs: tuple[Interface, ...], _offering: Offering, topology: Topology
+) -> Iterator[Meeting]:
+    for network in topology.backbone.networks:
+        if network.kind == "internet":
+            yield Source(f"uplink:{network.name}", "", network.name, network.name, ()), legs[0]
 
 
 def _controller_meets(
-    legs: tuple[Interface, ...], topology: Topology
-) -> Iterator[tuple[Source, Interface]]:
+    _target: Host, legs: tuple[Interface, ...], _offering: Offering, topology: Topology
+) -> Iterator[Meeting]:
     hub = topology.hub
     point = next(probe for probe in hub.probe_points if probe.name == CONTROLLER)
     inside = point.links[0]
@@ -221,6 +264,18 @@ def _controller_meets(
             continue
         link = direct or inside
         yield _from_probe_link(CONTROLLER, hub.code, link), leg
+
+
+def _twins_meet(
+    target: Host, legs: tuple[Interface, ...], offering: Offering, topology: Topology
+) -> Iterator[Meeting]:
+    """The hosts that carry an address in turn with this one, in each network where they do."""
+    others = {host.name: host for host in topology.sites[target.site].hosts}
+    for leg in legs:
+        for name in dict.fromkeys(twin for share in leg.shared for twin in share.twins):
+            own = others[name].interface(leg.name)
+            if own is not None:
+                yield _from_twin(others[name], own, offering.protocol), leg
 
 
 def _tunnel_peers(host: Host, topology: Topology) -> tuple[Host, ...]:
@@ -235,9 +290,9 @@ def _tunnel_peers(host: Host, topology: Topology) -> tuple[Host, ...]:
     return topology.routers(hub.code)
 
 
-def _local_zones(
-    target: Host, legs: tuple[Interface, ...], topology: Topology
-) -> Iterator[tuple[Source, Interface]]:
+def _local_zones_meet(
+    target: Host, legs: tuple[Interface, ...], _offering: Offering, topology: Topology
+) -> Iterator[Meeting]:
     site = topology.sites[target.site]
     everywhere = len(legs) > 1
     for network in site.networks:
@@ -246,6 +301,19 @@ def _local_zones(
             yield _from_network(network), leg
         elif not everywhere and network.kind in OFFICE_KINDS:
             yield _from_network(network), legs[0]
+
+
+_CLIENTS: Mapping[
+    str, Callable[[Host, tuple[Interface, ...], Offering, Topology], Iterator[Meeting]]
+] = {
+    "controller": _controller_meets,
+    "internet": _internet_meets,
+    "local_zones": _local_zones_meet,
+    "members": _members_meet,
+    "tunnel_peers": _peers_meet,
+    "twins": _twins_meet,
+}
+"""Who comes to a service besides those whose functions need it."""
 
 
 def _declared(topology: Topology) -> Iterator[Flow]:
@@ -266,7 +334,7 @@ def _of_services(topology: Topology) -> Iterator[Flow]:
         for consumer in service.consumers:
             yield from _consumed(name, consumer, name, f"shared_services.{name}", topology)
         if service.published:
-            yield from _published(name, topology)
+            yield from _published(name, service.published, topology)
 
 
 def _of_tenants(topology: Topology) -> Iterator[Flow]:
@@ -279,85 +347,42 @@ def _of_tenants(topology: Topology) -> Iterator[Flow]:
                 yield from _consumed(wanted, consumer, name, f"tenants.{name}", topology)
 
 
-def _published(service: str, topology: Topology) -> Iterator[Flow]:
-    """From the Internet to the leg in the DMZ: nowhere else is anything published."""
+def _carriers(service: str, topology: Topology) -> Iterator[tuple[Host, Offering]]:
+    """The hosts of a shared service, with what it offers on their primary legs."""
+    declared = topology.province.declaration.shared_services[service]
+    for host in topology.sites[declared.site].hosts:
+        if host.declared_as in declared.hosts:
+            where = (host.primary.name,)
+            yield (
+                host,
+                Offering(service, service, declared.protocol, declared.ports, where, "needers", ""),
+            )
+
+
+def _published(service: str, outside: Published, topology: Topology) -> Iterator[Flow]:
+    """From the host that publishes to those that carry: who may come to it is its record's."""
     declared = topology.province.declaration.shared_services[service]
     site = topology.sites[declared.site]
-    target = next(host for host in site.hosts if host.declared_as == declared.host)
-    kinds = {network.name: network.kind for network in site.networks}
-    leg = next(leg for leg in target.inner if kinds[leg.network] == "dmz")
-    offering = Offering(
-        service, service, declared.protocol, declared.ports, (leg.name,), "internet", ""
-    )
-    origin = f"shared_services.{service}"
-    for network in topology.backbone.networks:
-        if network.kind == "internet":
-            source = Source(f"uplink:{network.name}", "", network.name, network.name, ())
-            yield _flow(source, target, leg, offering, why=f"{service} published", origin=origin)
+    proxy = next(host for host in site.hosts if host.declared_as == outside.host)
+    for target, offering in _carriers(service, topology):
+        source, leg = meeting(proxy, target, offering)
+        origin = f"shared_services.{service}.published"
+        yield _flow(source, target, leg, offering, why=f"{service} published", origin=origin)
 
 
 def _consumed(
     service: str, consumer: Consumer, why: str, origin: str, topology: Topology
 ) -> Iterator[Flow]:
     province = topology.province
-    declared = province.declaration.shared_services[service]
-    site = topology.sites[declared.site]
-    target = next(host for host in site.hosts if host.declared_as == declared.host)
-    leg = target.primary
-    offering = Offering(
-        service, service, declared.protocol, declared.ports, (leg.name,), "needers", ""
-    )
-    for chosen in selected_sites(consumer.sites, province.declaration, province.units):
-        networks = topology.sites[chosen.effective_code].networks
-        network = next(network for network in networks if network.zone == consumer.zone)
-        yield _flow(_from_network(network), target, leg, offering, why=why, origin=origin)
+    for target, offering in _carriers(service, topology):
+        for chosen in selected_sites(consumer.sites, province.declaration, province.units):
+            networks = topology.sites[chosen.effective_code].networks
+            network = next(network for network in networks if network.zone == consumer.zone)
+            source = _from_network(network)
+            yield _flow(source, target, target.primary, offering, why=why, origin=origin)
 
 
 def derive_flows(topology: Topology) -> tuple[Flow, ...]:
     """Every permitted flow, each once, in a stable order."""
     flows = dict.fromkeys((*_needed(topology), *_standing(topology), *_declared(topology)))
     return tuple(flows)
-
-
-def _tunnel_identity(host: Host, province: Province) -> str | None:
-    """The name that all ends of a site share: of the function that meets tunnel peers."""
-    for function in host.functions:
-        record = province.functions[function]
-        if any(offer.clients == "tunnel_peers" for offer in record.offers):
-            shared = next(
-                (c.shared_identity for c in record.certificates if c.shared_identity), None
-            )
-            if shared:
-                return f"{shared}-{host.site.lower()}.{province.declaration.domain}"
-    return None
-
-
-def _tunnel_end(site: Site, topology: Topology) -> TunnelEnd | None:
-    ends = [
-        (host, identity)
-        for host in site.hosts
-        if host.is_router and (identity := _tunnel_identity(host, topology.province)) is not None
-    ]
-    if not ends:
-        return None
-    uplink = next(leg for leg in ends[0][0].interfaces if leg.kind == "uplink")
-    return TunnelEnd(
-        site=site.code,
-        hosts=tuple(host.name for host, _ in ends),
-        identity=ends[0][1],
-        addresses=uplink.addresses,
-        prefixes=site.prefix,
-    )
-
-
-def derive_tunnels(topology: Topology) -> tuple[Tunnel, ...]:
-    """A tunnel from the hub to every site that has a tunnel end."""
-    hub_end = _tunnel_end(topology.hub, topology)
-    if hub_end is None:
-        return ()
-    tunnels = []
-    for site in topology.sites.values():
-        end = _tunnel_end(site, topology) if site.hub == topology.hub.code else None
-        if end is not None:
-            tunnels.append(Tunnel(hub=hub_end, spoke=end))
-    return tuple(tunnels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.plan.addresses import reverse_name, reverse_zone
+from infra.plan.service_types import SharedService
 from infra.plan.sites import alias_name
 from infra.plan.types import Dual, Host, NameRecord, NameZone, Site
 
@@ -28,12 +29,27 @@ def _aliases(host: Host, hub: str, domain: str) -> Iterator[tuple[str, Dual]]:
             continue
         seen.add(offering.alias)
         leg = host.interface(offering.interfaces[0]) if offering.interfaces else None
+        share = leg.shared_for(offering.function) if leg and offering.shared else None
         if leg is not None:
-            yield alias_name(offering.alias, host.site, hub, domain), leg.addresses
+            where = share.addresses if share else leg.addresses
+            yield alias_name(offering.alias, host.site, hub, domain), where
+
+
+def _published(
+    services: tuple[SharedService, ...], sites: tuple[Site, ...]
+) -> Iterator[tuple[str, Dual]]:
+    hosts = {host.name: host for site in sites for host in site.hosts}
+    for service in services:
+        if service.published:
+            yield service.published.name, hosts[service.published.host].primary.addresses
 
 
 def derive_zones(
-    sites: tuple[Site, ...], hub: str, domain: str, blocks: Dual
+    sites: tuple[Site, ...],
+    hub: str,
+    domain: str,
+    blocks: Dual,
+    services: tuple[SharedService, ...] = (),
 ) -> tuple[NameZone, ...]:
     """The province's zones: one forward, one reverse for each family."""
     reverse4, reverse6 = reverse_zone(blocks.ipv4), reverse_zone(blocks.ipv6)
@@ -51,6 +67,10 @@ def derive_zones(
             relative = name.removesuffix(f".{domain}")
             forward.append(NameRecord(relative, "A", where.ipv4))
             forward.append(NameRecord(relative, "AAAA", where.ipv6))
+    for name, where in _published(services, sites):
+        relative = name.removesuffix(f".{domain}")
+        forward.append(NameRecord(relative, "A", where.ipv4))
+        forward.append(NameRecord(relative, "AAAA", where.ipv6))
     return (
         NameZone(domain, tuple(dict.fromkeys(forward))),
         NameZone(reverse4, tuple(backward4)),

@@ -8,12 +8,20 @@ from collections.abc import Mapping
 from infra.model import FunctionRecord, Province, Unit
 from infra.model.expand import PlacedHost, placed_hosts
 from infra.model.functions import CertificateRecord, Offer
-from infra.model.province import Blueprint, Declaration, DeclaredProbePoint
+from infra.model.province import Blueprint, Declaration, DeclaredProbePoint, Published
 from infra.model.province import Site as DeclaredSite
 from infra.plan import addresses
+from infra.plan.shared import (
+    Shared,
+    is_router,
+    shared_addresses,
+    uplink_addresses,
+    uplinks_of,
+)
 from infra.plan.types import (
     Backbone,
     Certificate,
+    Data,
     Dual,
     Host,
     Interface,
@@ -66,23 +74,21 @@ def site_networks(
     )
 
 
-def _uplink_addresses(declaration: Declaration, site: DeclaredSite, uplink: str) -> Dual:
+def _uplink_interface(
+    declaration: Declaration, placed: PlacedHost, uplink: str, shared: Shared
+) -> Interface:
     declared = declaration.uplinks[uplink]
-    own = site.uplinks[uplink]
-    derived = addresses.address(Dual(declared.ipv4, declared.ipv6), site.number)
-    return Dual(own.ipv4 or derived.ipv4, own.ipv6 or derived.ipv6)
-
-
-def _uplink_interface(declaration: Declaration, site: DeclaredSite, uplink: str) -> Interface:
-    declared = declaration.uplinks[uplink]
+    prefix = Dual(declared.ipv4, declared.ipv6)
+    slot = placed.site.uplinks[uplink].slots.get(placed.declared_as)
+    site_wide = uplink_addresses(declaration, placed.site, uplink)
     return Interface(
         name=uplink,
         network=uplink,
         zone="border",
         kind="uplink",
-        addresses=_uplink_addresses(declaration, site, uplink),
-        prefix_lengths=addresses.lengths(Dual(declared.ipv4, declared.ipv6)),
-        virtual=None,
+        addresses=addresses.address(prefix, slot) if slot else site_wide,
+        prefix_lengths=addresses.lengths(prefix),
+        shared=shared.get((placed.name, uplink), ()),
         default_gateways=None,
         routes=(),
         answer_table=None,
@@ -92,9 +98,10 @@ def _uplink_interface(declaration: Declaration, site: DeclaredSite, uplink: str)
 
 
 def _zone_interface(
-    network: Network, placed: PlacedHost, *, primary: bool, router: bool
+    network: Network, placed: PlacedHost, shared: Shared, *, primary: bool
 ) -> Interface:
     gateways = addresses.address(network.prefix, addresses.GATEWAY_SLOT)
+    router = is_router(placed)
     several_legs = len(placed.host.zones) > 1
     answers = primary and several_legs and not router
     is_management = network.kind == "management"
@@ -105,7 +112,7 @@ def _zone_interface(
         kind="management" if is_management else "service",
         addresses=addresses.address(network.prefix, placed.host.slot),
         prefix_lengths=addresses.lengths(network.prefix),
-        virtual=gateways if router else None,
+        shared=shared.get((placed.name, network.zone), ()),
         default_gateways=gateways if primary and not router else None,
         routes=(),
         answer_table=ANSWER_TABLE_BASE + placed.host.slot if answers else None,
@@ -115,20 +122,17 @@ def _zone_interface(
 
 
 def host_interfaces(
-    declaration: Declaration, placed: PlacedHost, networks: Mapping[str, Network]
+    declaration: Declaration, placed: PlacedHost, networks: Mapping[str, Network], shared: Shared
 ) -> tuple[Interface, ...]:
     """A host's legs, the primary one first, uplinks last."""
     zones = placed.blueprint.zones
-    router = any(zones[name].kind == "border" for name in placed.host.zones)
     inner = tuple(
-        _zone_interface(networks[name], placed, primary=index == 0, router=router)
+        _zone_interface(networks[name], placed, shared, primary=index == 0)
         for index, name in enumerate(placed.host.zones)
         if zones[name].kind != "border"
     )
     uplinks = tuple(
-        _uplink_interface(declaration, placed.site, uplink)
-        for name in placed.host.zones
-        for uplink in zones[name].uplinks
+        _uplink_interface(declaration, placed, uplink, shared) for uplink in uplinks_of(placed)
     )
     return inner + uplinks
 
@@ -144,6 +148,8 @@ def offered_interfaces(offer: Offer, legs: tuple[Interface, ...]) -> tuple[str, 
     if offer.zone == "administration":
         uplinks = tuple(leg.name for leg in legs if leg.kind == "uplink")
         return management or (legs[0].name, *uplinks[:1])
+    if offer.zone == "every":
+        return tuple(leg.name for leg in legs)
     if offer.zone == "local":
         return tuple(leg.name for leg in inner)
     return tuple(leg.name for leg in legs if leg.name == offer.zone)
@@ -161,6 +167,7 @@ def _offerings(
             interfaces=offered_interfaces(offer, legs),
             clients=offer.clients,
             alias=offer.name or "",
+            shared=offer.shared,
         )
         for function in functions
         for offer in records[function].offers
@@ -174,10 +181,12 @@ def alias_name(alias: str, site: str, hub: str, domain: str) -> str:
 
 def _certificate(
     record: CertificateRecord,
+    function: FunctionRecord,
     placed: PlacedHost,
     legs: tuple[Interface, ...],
     declaration: Declaration,
 ) -> Certificate:
+    """What a certificate says: the host's own names and addresses, and those it answers for."""
     domain, site = declaration.domain, placed.site.effective_code
     fqdn = f"{placed.name}.{domain}"
     inner = [leg for leg in legs if leg.kind != "uplink"]
@@ -185,14 +194,43 @@ def _certificate(
     if record.shared_identity:
         names.append(f"{record.shared_identity}-{site.lower()}.{domain}")
     names += [alias_name(alias, site, declaration.hub, domain) for alias in record.aliases]
+    if any(offer.clients == "internet" for offer in function.offers):
+        names += [f"{one.name}.{domain}" for one in published_through(placed, declaration)]
+    own = [address for leg in inner for address in leg.addresses.both()]
     return Certificate(
         name=record.name,
         common_name=fqdn,
         dns_names=tuple(dict.fromkeys(names)),
-        addresses=tuple(address for leg in inner for address in leg.addresses.both()),
+        addresses=(*own, *_shared_by(function, placed, inner)),
         owner=record.owner,
         group=record.group,
         reload=record.reload,
+    )
+
+
+def _shared_by(
+    function: FunctionRecord, placed: PlacedHost, legs: list[Interface]
+) -> tuple[str, ...]:
+    """The shared addresses at which a function of this host is met."""
+    if not any(offer.shared for offer in function.offers):
+        return ()
+    return tuple(
+        address
+        for leg in legs
+        for share in leg.shared
+        if share.function and share.function in placed.functions
+        for address in share.addresses.both()
+    )
+
+
+def published_through(placed: PlacedHost, declaration: Declaration) -> tuple[Published, ...]:
+    """What the declaration publishes through this host."""
+    return tuple(
+        service.published
+        for service in declaration.shared_services.values()
+        if service.published
+        and service.site == placed.site.effective_code
+        and service.published.host == placed.declared_as
     )
 
 
@@ -221,14 +259,13 @@ def _address_ways(legs: tuple[Interface, ...], declared: str) -> tuple[str, ...]
 def plan_host(
     declaration: Declaration,
     placed: PlacedHost,
-    networks: Mapping[str, Network],
+    legs: tuple[Interface, ...],
     records: Mapping[str, FunctionRecord],
     unit: Unit,
 ) -> Host:
     """One host with everything that follows from its place and its functions."""
-    legs = host_interfaces(declaration, placed, networks)
     certificates = tuple(
-        _certificate(record, placed, legs, declaration)
+        _certificate(record, records[function], placed, legs, declaration)
         for function in placed.functions
         for record in records[function].certificates
     )
@@ -249,6 +286,12 @@ def plan_host(
         certificates=certificates,
         offerings=_offerings(placed.functions, records, legs),
         address_ways=_address_ways(legs, placed.override.address),
+        data=tuple(
+            Data(function, item.path, item.what, item.backup)
+            for function in placed.functions
+            for item in records[function].data
+            if item.backup != "none"
+        ),
         declared_host_key=placed.override.host_key,
     )
 
@@ -344,19 +387,34 @@ def plan_sites(province: Province) -> tuple[Site, ...]:
     """Every site with its networks, hosts and probe points, in declared order."""
     declaration = province.declaration
     uplinks = {network.name: network for network in uplink_networks(declaration)}
-    hosts: dict[str, list[Host]] = {}
-    networks: dict[str, Mapping[str, Network]] = {}
-    for placed in placed_hosts(declaration, province.functions):
-        code = placed.site.effective_code
-        if code not in networks:
-            found = site_networks(declaration, placed.site, placed.blueprint)
-            networks[code] = {network.zone: network for network in found}
-        unit = province.units[placed.site.unit]
-        host = plan_host(declaration, placed, networks[code], province.functions, unit)
-        hosts.setdefault(code, []).append(host)
+    placed: dict[str, list[PlacedHost]] = {}
+    for one in placed_hosts(declaration, province.functions):
+        placed.setdefault(one.site.effective_code, []).append(one)
     return tuple(
-        _plan_site(province, site, tuple(hosts.get(site.effective_code, ())), uplinks)
+        _plan_site(
+            province, site, _site_hosts(province, placed.get(site.effective_code, [])), uplinks
+        )
         for site in declaration.sites
+    )
+
+
+def _site_hosts(province: Province, placed: list[PlacedHost]) -> tuple[Host, ...]:
+    if not placed:
+        return ()
+    declaration, first = province.declaration, placed[0]
+    found = site_networks(declaration, first.site, first.blueprint)
+    networks = {network.zone: network for network in found}
+    shared = shared_addresses(declaration, placed, networks)
+    unit = province.units[first.site.unit]
+    return tuple(
+        plan_host(
+            declaration,
+            one,
+            host_interfaces(declaration, one, networks, shared),
+            province.functions,
+            unit,
+        )
+        for one in placed
     )
 
 
@@ -383,4 +441,4 @@ def plan_backbone(declaration: Declaration) -> Backbone:
 def _way_in(declaration: Declaration, uplink: str) -> Dual | None:
     """A citizen's next hop: the hub on that uplink; what it forwards is its rules' affair."""
     hub = next(site for site in declaration.sites if site.effective_code == declaration.hub)
-    return _uplink_addresses(declaration, hub, uplink) if uplink in hub.uplinks else None
+    return uplink_addresses(declaration, hub, uplink) if uplink in hub.uplinks else None

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+from infra.plan.dual import Dual as Dual  # noqa: PLC0414 - every other value stands on it
+from infra.plan.service_types import DatabaseCluster, Expectation, Share, SharedService
+
+SCHEMA_VERSION = 2
 """Raised when a stored plan of an older shape can no longer be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dual:
-    """One thing in both families: two addresses or two prefixes."""
-
-    ipv4: str
-    ipv6: str
-
-    def both(self) -> tuple[str, str]:
-        """IPv4 first, as everywhere."""
-        return (self.ipv4, self.ipv6)
+GATEWAY = "gateway"
+"""The group of addresses that the gateways of a site carry in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +41,23 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedAddress:
+    """An address of a network that a host may carry, alone or in turn with its twins."""
+
+    group: str
+    """Addresses of one group move together: `gateway`, or the name in the blueprint."""
+    function: str
+    """Whose service is met there; empty for a gateway's."""
+    addresses: Dual
+    router_id: int
+    """VRRP's virtual router identifier: the address's slot in its network (RFC 9568 5.2.3)."""
+    priority: int
+    """The first declared host has the most."""
+    twins: tuple[str, ...]
+    """The other hosts that may carry it; empty means that it stays here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """A leg of a host in a network; its name is the zone's or the uplink's."""
 
@@ -56,20 +68,37 @@ class Interface:
     """service, management or uplink."""
     addresses: Dual
     prefix_lengths: tuple[int, int]
-    virtual: Dual | None
-    """The gateway's addresses of the zone, carried here while there is one gateway only."""
+    shared: tuple[SharedAddress, ...]
     default_gateways: Dual | None
     routes: tuple[Route, ...]
     answer_table: int | None
     answer_gateways: Dual | None
     isolated: bool
 
+    def with_length(self, addresses: Dual) -> tuple[str, str]:
+        """Addresses of this network with its prefix lengths, IPv4 first."""
+        return (
+            f"{addresses.ipv4}/{self.prefix_lengths[0]}",
+            f"{addresses.ipv6}/{self.prefix_lengths[1]}",
+        )
+
     def cidrs(self) -> tuple[str, str]:
         """Own addresses with prefix length, IPv4 first."""
-        return (
-            f"{self.addresses.ipv4}/{self.prefix_lengths[0]}",
-            f"{self.addresses.ipv6}/{self.prefix_lengths[1]}",
-        )
+        return self.with_length(self.addresses)
+
+    def shared_in(self, group: str) -> SharedAddress | None:
+        """What this leg shares in that group."""
+        return next((one for one in self.shared if one.group == group), None)
+
+    def shared_for(self, function: str) -> SharedAddress | None:
+        """The shared address at which a function's service is met."""
+        return next((one for one in self.shared if one.function == function), None)
+
+    @property
+    def site_addresses(self) -> Dual:
+        """Where the site itself is met on this leg: what its gateways share, else its own."""
+        gateway = self.shared_in(GATEWAY)
+        return gateway.addresses if gateway and self.kind == "uplink" else self.addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +139,19 @@ class Offering:
     interfaces: tuple[str, ...]
     clients: str
     alias: str
+    shared: bool = False
+    """Met at the address that the instances share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What matters on a host, as its function's record says it."""
+
+    function: str
+    path: str
+    what: str
+    backup: str
+    """hourly, daily, weekly or continuous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +173,7 @@ class Host:
     offerings: tuple[Offering, ...]
     address_ways: tuple[str, ...]
     """Addresses for administration, in the order in which they are tried."""
+    data: tuple[Data, ...]
     declared_host_key: str
     """For machines that exist already (`static`): the public host key; empty elsewhere."""
 
@@ -295,55 +338,6 @@ class Backbone:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedService:
-    """A service that several sites use, with who must reach it."""
-
-    name: str
-    title: str
-    level: int
-    host: str
-    protocol: str
-    ports: tuple[int, ...]
-    active_from: str
-    published: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How much of a tier is connected to a shared service, as declared."""
-
-    service: str
-    tier: str
-    tier_vi: str
-    tier_en: str
-    connected: int
-    total: int
-    required_percent: int
-
-    @property
-    def percent(self) -> float:
-        """Connected units per hundred; 100 when the tier has no unit."""
-        return 100.0 * self.connected / self.total if self.total else 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What was promised in words: from here, to that service, allowed or refused."""
-
-    title: str
-    source: str
-    """Name of a probe point or of a host."""
-    target: str
-    destinations: Dual
-    protocol: str
-    port: int
-    expect: str
-    """allowed or refused."""
-    due: str
-    """ISO date from which it holds; empty means always."""
-
-
-@dataclass(frozen=True, slots=True)
 class Administrator:
     """A person who may log in, by short-lived certificate."""
 
@@ -372,6 +366,7 @@ class Plan:
     tunnels: tuple[Tunnel, ...]
     zones_of_names: tuple[NameZone, ...]
     services: tuple[SharedService, ...]
+    clusters: tuple[DatabaseCluster, ...]
     shares: tuple[Share, ...]
     expectations: tuple[Expectation, ...]
     administrators: tuple[Administrator, ...]

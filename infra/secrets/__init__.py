@@ -1,7 +1,7 @@
 """Secrets as records: generated per environment by what functions declare, kept in a vault."""
 
 from infra.secrets.generate import public_part, typed_value
-from infra.secrets.records import Wanted, identifier, wanted_secrets
+from infra.secrets.records import Wanted, identifiers, tenants_of, wanted_secrets
 from infra.secrets.vault import (
     ensure_key,
     ensure_secrets,
@@ -15,10 +15,11 @@ __all__ = [
     "Wanted",
     "ensure_key",
     "ensure_secrets",
-    "identifier",
+    "identifiers",
     "key_path",
     "public_part",
     "read_vault",
+    "tenants_of",
     "typed_value",
     "wanted_secrets",
     "write_private",

@@ -50,8 +50,10 @@ def public_part(kind: str, value: str) -> str | None:
     return f"257 3 {ECDSA_P256_SHA256} {json.loads(value)['public_key']}"
 
 
-def typed_value(kind: str, value: str) -> object:
-    """A secret as a role receives it: a key pair as its two halves, everything else as text."""
+def typed_value(kind: str, value: str | Mapping[str, str]) -> object:
+    """A secret as a role receives it: a key pair as its two halves, everything else as it is."""
+    if not isinstance(value, str):
+        return {name: typed_value(kind, one) for name, one in value.items()}
     return json.loads(value) if kind == "dnssec_key_pair" else value
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from infra.errors import SecretsError
 from infra.model import FunctionRecord
 from infra.model.functions import SecretRecord
-from infra.plan import Host
+from infra.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Wanted:
     """A secret that a function declares, for one host or shared by all its instances."""
 
     identifier: str
-    """`<function>/<name>`, with `/<host>` behind it unless it is shared."""
+    """`<function>/<name>`, with `/<host>` behind it unless it is shared, then `/<tenant>`."""
     kind: str
     length_bytes: int
     made_from: tuple[str, ...]
@@ -36,24 +36,38 @@ def identifier(function: str, record: SecretRecord, host: str) -> str:
     return f"{function}/{record.name}" if record.shared else f"{function}/{record.name}/{host}"
 
 
-def wanted_secrets(
-    hosts: tuple[Host, ...], functions: Mapping[str, FunctionRecord]
-) -> tuple[Wanted, ...]:
+def identifiers(
+    function: str, record: SecretRecord, host: str, tenants: tuple[str, ...]
+) -> dict[str, str]:
+    """The names under which a host's secret is kept, by tenant; one without a tenant elsewhere."""
+    name = identifier(function, record, host)
+    if record.each is None:
+        return {"": name}
+    return {tenant: f"{name}/{tenant}" for tenant in tenants}
+
+
+def tenants_of(plan: Plan) -> tuple[str, ...]:
+    """Every tenant that has a database."""
+    return tuple(tenant.name for cluster in plan.clusters for tenant in cluster.tenants)
+
+
+def wanted_secrets(plan: Plan, functions: Mapping[str, FunctionRecord]) -> tuple[Wanted, ...]:
     """Every secret that the placed functions declare, each after those that it is made from.
 
     Raises:
         SecretsError: a secret is made from one that its function does not declare, or from itself.
     """
     found: dict[str, Wanted] = {}
-    for host in hosts:
+    tenants = tenants_of(plan)
+    for host in plan.hosts():
         for function in host.functions:
             for record in _in_order(function, functions[function].secrets):
                 by_name = {other.name: other for other in functions[function].secrets}
-                name = identifier(function, record, host.name)
                 sources = tuple(
                     identifier(function, by_name[source], host.name) for source in record.made_from
                 )
-                found[name] = Wanted(name, record.kind, record.length_bytes, sources)
+                for name in identifiers(function, record, host.name, tenants).values():
+                    found[name] = Wanted(name, record.kind, record.length_bytes, sources)
     return tuple(found.values())
 
 

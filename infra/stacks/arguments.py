@@ -179,8 +179,9 @@ def register_args(plan: Plan) -> RegisterArgs:
     }
     site_of = {host.name: host.site for host in plan.hosts()}
     services = {
-        service.name: RegisteredService(service.host, site_of[service.host], service.level)
+        f"{service.name}@{host}": RegisteredService(host, site_of[host], service.level)
         for service in plan.services
+        for host in service.hosts
     }
     return RegisterArgs(REGISTER_NAME, sites, members, services)
 

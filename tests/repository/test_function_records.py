@@ -74,7 +74,7 @@ def inventory_of(plan: Plan) -> Inventory:
     records = worlds.real_functions()
     secrets = {
         wanted.identifier: generate(wanted.kind, wanted.length_bytes)
-        for wanted in wanted_secrets(plan.hosts(), records)
+        for wanted in wanted_secrets(plan, records)
     }
     return build_inventory(plan, records, secrets, sample_material())
 

@@ -71,7 +71,7 @@ def leg(place: Network, number: int, *, kind: str = "service") -> Interface:
         kind=kind,
         addresses=nth(place.prefix, number),
         prefix_lengths=lengths,
-        virtual=None,
+        shared=(),
         default_gateways=None,
         routes=(),
         answer_table=None,
@@ -103,6 +103,7 @@ def host(name: str, site: str, functions: tuple[str, ...], legs: tuple[Interface
         certificates=(),
         offerings=(),
         address_ways=(legs[0].addresses.ipv4,),
+        data=(),
         declared_host_key=HOST_KEY,
     )
 
@@ -260,9 +261,10 @@ def province(sites: tuple[Site, ...]) -> Plan:
         zones_of_names=(),
         services=(
             SharedService(
-                "one_stop", "Một cửa", 3, "svc1-70", "tcp", (8443,), "2021-07-01", published=False
+                "one_stop", "Một cửa", 3, ("svc1-70",), "tcp", (8443,), "2021-07-01", "", None
             ),
         ),
+        clusters=(),
         shares=(),
         expectations=(),
         administrators=(),

@@ -25,7 +25,7 @@ def functions_with(name: str, **changes: Any) -> dict[str, FunctionRecord]:  # n
 def secrets_of(functions: dict[str, FunctionRecord]) -> dict[str, str]:
     return {
         wanted.identifier: generate(wanted.kind, wanted.length_bytes)
-        for wanted in wanted_secrets(PLAN.hosts(), functions)
+        for wanted in wanted_secrets(PLAN, functions)
     }
 
 

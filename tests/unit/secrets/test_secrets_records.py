@@ -15,7 +15,7 @@ from infra.secrets import Wanted, public_part, typed_value, wanted_secrets
 from infra.secrets.generate import KINDS, generate
 from infra.secrets.records import Stored, inputs_digest, is_stale
 
-HOSTS = worlds.plan_with_two_districts().hosts()
+PLAN = worlds.plan_with_two_districts()
 
 
 def function_with(*secrets: dict[str, object]) -> dict[str, FunctionRecord]:
@@ -26,7 +26,7 @@ def function_with(*secrets: dict[str, object]) -> dict[str, FunctionRecord]:
 
 
 def test_secrets_are_wanted_where_their_function_stands_and_after_their_sources() -> None:
-    wanted = wanted_secrets(HOSTS, worlds.sample_functions())
+    wanted = wanted_secrets(PLAN, worlds.sample_functions())
     assert wanted == (
         Wanted("name_service/signing_key", "dnssec_key_pair", 32, ()),
         Wanted("log_collection/seal/mgt1-70", "random_base64", 32, ()),
@@ -41,10 +41,10 @@ def test_a_secret_of_each_host_is_wanted_for_each_host() -> None:
     record = worlds.sample_functions_data()["base_system"] | {"secrets": [seal]}
     functions["base_system"] = FunctionRecord.model_validate(record)
     names = [
-        one.identifier for one in wanted_secrets(HOSTS, functions) if "/seal/" in one.identifier
+        one.identifier for one in wanted_secrets(PLAN, functions) if "/seal/" in one.identifier
     ]
     assert [name for name in names if name.startswith("base_system")] == [
-        f"base_system/seal/{host.name}" for host in HOSTS
+        f"base_system/seal/{host.name}" for host in PLAN.hosts()
     ]
 
 
@@ -62,7 +62,7 @@ def test_a_secret_of_each_host_is_wanted_for_each_host() -> None:
 )
 def test_secrets_that_cannot_be_ordered_are_refused(secrets: list[dict[str, object]]) -> None:
     with pytest.raises(SecretsError) as refused:
-        wanted_secrets(HOSTS, function_with(*secrets))
+        wanted_secrets(PLAN, function_with(*secrets))
     names = ", ".join(str(one["name"]) for one in secrets)
     assert refused.value.sentence == (
         f"roles/log_collection/meta/function.yml: the secrets {names} are made from secrets "
