@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from infra.cli.environment import Environment, find_environment
-from infra.cli.progress import now, print_plain
+from infra.cli.environment import Environment
+from infra.cli.progress import now
 from infra.cli.provisioning import applied_plan
 from infra.errors import JournalError, RefusedError
-from infra.journal import Journal, hold_lock, lock_holder
+from infra.journal import Journal, lock_holder
 from infra.lab.lab import Lab
-from infra.lab.registry import list_labs
 from infra.model import nearest
 from infra.plan import Flow, Host, Plan
 
 HIGHEST_PORT = 65535
-
-lab_verbs = typer.Typer(no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="ENV")]
-HostArgument = Annotated[str, typer.Argument(metavar="HOST")]
 
 
 def _last_run(environment: Environment) -> dict[str, Any]:
@@ -165,41 +157,3 @@ def explain_subject(plan: Plan, subject: str) -> str:
             ) from None
         return "\n".join(_explain_host(plan, names[subject]))
     return "\n".join(_explain_address(plan, subject))
-
-
-def _one_host(environment: Environment, host: str) -> Lab:
-    lab = Lab(environment.state)
-    if host not in lab.hosts():
-        raise RefusedError(f"{host!r}: is no machine of this lab; {nearest(host, lab.hosts())}")
-    return lab
-
-
-@lab_verbs.command()
-def stop(name: Name, host: HostArgument) -> None:
-    """Switch one machine off, as its administrator would."""
-    environment = find_environment(name)
-    with hold_lock(environment.state, "lab stop", now()):
-        _one_host(environment, host).stop_host(host)
-    print_plain(f"{host}: stopped")
-
-
-@lab_verbs.command()
-def start(name: Name, host: HostArgument) -> None:
-    """Switch one machine on."""
-    environment = find_environment(name)
-    with hold_lock(environment.state, "lab start", now()):
-        _one_host(environment, host).start_host(host)
-    print_plain(f"{host}: running")
-
-
-@lab_verbs.command("list")
-def list_verb() -> None:
-    """List every lab of this machine, whoever made it."""
-    labs = list_labs()
-    for entry in labs:
-        where = entry.state_directory or Path("unknown checkout")
-        print_plain(
-            f"{entry.identifier}: {where}, running: {', '.join(entry.hosts_running) or '-'}"
-        )
-    if not labs:
-        print_plain("no lab on this machine")

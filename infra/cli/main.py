@@ -20,7 +20,8 @@ from infra.cli.environment import (
     find_environment,
     require_sites,
 )
-from infra.cli.looking import explain_subject, lab_verbs, status_data, status_lines
+from infra.cli.lab_verbs import lab_verbs
+from infra.cli.looking import explain_subject, status_data, status_lines
 from infra.cli.progress import make_progress, now, print_plain
 from infra.cli.provisioning import (
     CONFIGURE_STAGES,

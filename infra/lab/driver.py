@@ -19,8 +19,10 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from infra.errors import LabError
+from infra.lab import links
 from infra.lab.commands import wait_until
 from infra.lab.lab import COMMAND_LIMIT, START_LIMIT, STOP_LIMIT, Lab
+from infra.lab.restarts import restart
 
 WAIT_LIMIT = timedelta(seconds=30)
 _JOURNAL_LINES = 20
@@ -100,13 +102,28 @@ class Machine(Host):
         """Switches the machine on and waits until it runs."""
         self._lab.start_host(self.name, limit)
 
-    def cut(self, interface: str) -> None:
-        """Pulls the cable of one interface."""
-        self._lab.cut_link(self.name, interface)
+    def restart(self, *, hard: bool = False) -> None:
+        """Restarts the machine and waits until it runs; hard is a power cut.
 
-    def heal(self, interface: str) -> None:
-        """Puts the cable of one interface back."""
-        self._lab.heal_link(self.name, interface)
+        Raises:
+            LabError: it did not go down, or did not come up again.
+        """
+        error = restart(self._lab, [self.name], hard=hard)[self.name]
+        if error is not None:
+            raise error
+
+    def cut(self, *interfaces: str) -> None:
+        """Pulls the cables of these interfaces, of all when none is named."""
+        for interface in interfaces or self._cables():
+            self._lab.cut_link(self.name, interface)
+
+    def heal(self, *interfaces: str) -> None:
+        """Puts the cables of these interfaces back, of all when none is named."""
+        for interface in interfaces or self._cables():
+            self._lab.heal_link(self.name, interface)
+
+    def _cables(self) -> tuple[str, ...]:
+        return links.cables(self._lab, self.name)
 
     def _is_active(self, unit: str) -> bool:
         seen = dict(
