@@ -365,6 +365,8 @@ def _published(service: str, outside: Published, topology: Topology) -> Iterator
     site = topology.sites[declared.site]
     proxy = next(host for host in site.hosts if host.declared_as == outside.host)
     for target, offering in _carriers(service, topology):
+        if target.name == proxy.name:
+            continue
         source, leg = meeting(proxy, target, offering)
         origin = f"shared_services.{service}.published"
         yield _flow(source, target, leg, offering, why=f"{service} published", origin=origin)

@@ -53,8 +53,8 @@ class Interface(TypedDict):
 @with_config(STRICT)
 class Rule(TypedDict):
     family: Literal["ipv4", "ipv6"]
-    protocol: Literal["tcp", "udp"]
-    ports: Annotated[list[Port], Field(min_length=1)]
+    protocol: Literal["tcp", "udp", "vrrp"]
+    ports: list[Port]
     sources: list[Prefix]
     destinations: list[Prefix]
     interface_in: str | None
@@ -77,6 +77,46 @@ class Guard(TypedDict):
     ipv6: NotRequired[list[Prefix]]
     refused_ipv4: NotRequired[list[Prefix]]
     refused_ipv6: NotRequired[list[Prefix]]
+
+
+@with_config(STRICT)
+class SharedLeg(TypedDict):
+    interface: Text
+    router_id: Annotated[int, Field(ge=1, le=255)]
+    ipv4: Leg
+    ipv6: Leg
+
+
+@with_config(STRICT)
+class TwinLeg(TypedDict):
+    interface: Text
+    ipv4: AddressIPv4
+    ipv6: AddressIPv6
+
+
+@with_config(STRICT)
+class Twin(TypedDict):
+    host: Name
+    addresses: Annotated[list[TwinLeg], Field(min_length=1)]
+
+
+@with_config(STRICT)
+class SharedGroup(TypedDict):
+    name: Text
+    priority: Annotated[int, Field(ge=1, le=254)]
+    addresses: Annotated[list[SharedLeg], Field(min_length=1)]
+    twins: Annotated[list[Twin], Field(min_length=1)]
+    state_interface: str | None
+
+
+@with_config(STRICT)
+class Publication(TypedDict):
+    interface: Text
+    ipv4: AddressIPv4
+    ipv6: AddressIPv6
+    port: Port
+    target_ipv4: AddressIPv4
+    target_ipv6: AddressIPv6
 
 
 @with_config(STRICT)
@@ -106,6 +146,72 @@ class Endpoint(TypedDict):
     ipv6: AddressIPv6
     port: Port
     protocol: Literal["tcp", "udp"]
+
+
+@with_config(STRICT)
+class Member(TypedDict):
+    host: Name
+    name: Name
+    ipv4: AddressIPv4
+    ipv6: AddressIPv6
+
+
+@with_config(STRICT)
+class Backend(Member):
+    port: Port
+
+
+@with_config(STRICT)
+class Application(TypedDict):
+    name: Text
+    title: Text
+    port: Port
+    tenant: str | None
+    database: str | None
+
+
+@with_config(STRICT)
+class PublishedService(TypedDict):
+    name: Text
+    title: Text
+    server_name: Name
+    port: Port
+    addresses: BothOrNone
+    backends: Annotated[list[Backend], Field(min_length=1)]
+
+
+@with_config(STRICT)
+class ClusterEndpoint(TypedDict):
+    name: Name
+    ipv4: AddressIPv4
+    ipv6: AddressIPv6
+    port: Port
+
+
+@with_config(STRICT)
+class Tenant(TypedDict):
+    name: Text
+    kind: Literal["party", "state", "exchange"]
+    title: Text
+    database: Text
+    connections: Annotated[int, Field(ge=1)]
+    statement_timeout_seconds: Annotated[int, Field(ge=1)]
+
+
+@with_config(STRICT)
+class Cluster(TypedDict):
+    name: Text
+    members: Annotated[list[Member], Field(min_length=1)]
+    endpoint: ClusterEndpoint | None
+    tenants: list[Tenant]
+
+
+@with_config(STRICT)
+class Data(TypedDict):
+    function: Text
+    path: Annotated[str, Field(pattern=r"^/")]
+    what: Text
+    backup: Literal["hourly", "daily", "weekly", "continuous"]
 
 
 @with_config(STRICT)
@@ -190,10 +296,13 @@ class Administration(TypedDict):
 SHAPES: dict[str, Any] = {
     "administration": Administration,
     "administrators": list[Administrator],
+    "applications": list[Application],
     "authority": Authority,
     "certificates": list[Certificate],
     "client_prefixes": list[Prefix],
     "clients": list[Client],
+    "data": list[Data],
+    "database_cluster": Cluster,
     "domain": Name,
     "endpoints": list[Endpoint],
     "esp": Literal["user_space", "kernel"],
@@ -204,12 +313,16 @@ SHAPES: dict[str, Any] = {
     "functions": list[Text],
     "interfaces": list[Interface],
     "level": Literal[1, 2, 3, 4, 5],
+    "members": list[Member],
     "name": Name,
     "name_servers": NameServers,
     "own_endpoint": OwnEndpoint,
     "parameter": bool | int | float | str,
+    "publications": list[Publication],
+    "published": list[PublishedService],
     "province_prefixes": Annotated[list[Prefix], Field(min_length=2, max_length=2)],
     "search_domain": Name,
+    "shared_addresses": list[SharedGroup],
     "site": Text,
     "site_prefixes": list[Prefix],
     "spoof_guard": list[Guard],

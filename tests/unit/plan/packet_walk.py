@@ -26,6 +26,8 @@ class Packet:
     port: int
     source: str
     destination: str
+    link: str = ""
+    """The interface, for what never leaves its network (VRRP)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Walker:
     hosts: Mapping[str, Host] = field(init=False)
     rules: Mapping[Hop, list[Rule]] = field(init=False)
     prefixes: Mapping[str, tuple[str, ...]] = field(init=False)
-    owners: Mapping[str, Host] = field(init=False)
+    owners: Mapping[str, tuple[Host, ...]] = field(init=False)
+    """Every host that may carry an address: all twins of a shared one."""
 
     def __post_init__(self) -> None:
         rules: dict[Hop, list[Rule]] = {}
@@ -68,21 +71,21 @@ class Walker:
         hosts = self.plan.hosts()
         object.__setattr__(self, "hosts", {host.name: host for host in hosts})
         object.__setattr__(self, "prefixes", {one.name: one.prefix.both() for one in networks})
-        owners = {
-            address: host
-            for host in hosts
-            for leg in host.interfaces
-            for address in leg.addresses.both()
-        }
+        owners: dict[str, tuple[Host, ...]] = {}
+        for host in hosts:
+            for leg in host.interfaces:
+                for where in (leg.addresses, *(share.addresses for share in leg.shared)):
+                    for address in where.both():
+                        owners[address] = (*owners.get(address, ()), host)
         object.__setattr__(self, "owners", owners)
 
     @property
     def hub(self) -> Site:
         return next(site for site in self.plan.sites if not site.hub)
 
-    def _router(self, site: Site) -> Host:
-        (router,) = [host for host in site.hosts if host.is_router]
-        return router
+    def _routers(self, site: Site) -> list[Host]:
+        """List the routers of a site: any of a pair may be the one that carries the addresses."""
+        return [host for host in site.hosts if host.is_router]
 
     def _site_of(self, address: str) -> Site:
         (site,) = [one for one in self.plan.sites if _within(address, one.prefix.both())]
@@ -116,37 +119,51 @@ class Walker:
     ) -> Iterator[Hop]:
         near = self._on_link(packet.destination, legs)
         if near is not None:
-            yield Hop(self.owners[packet.destination].name, "input", near, None)
+            yield from self._arrives(near, packet)
         else:
-            yield from self._through(self._router(self.plan.site(site)), way_out, packet)
+            for router in self._routers(self.plan.site(site)):
+                yield from self._through(router, way_out, packet)
+
+    def _arrives(self, interface: str, packet: Packet) -> Iterator[Hop]:
+        for owner in self.owners[packet.destination]:
+            yield Hop(owner.name, "input", interface, None)
 
     def _from_host(self, host: Host, packet: Packet) -> Iterator[Hop]:
+        if packet.link:
+            leg = host.interface(packet.link)
+            assert leg is not None
+            yield Hop(host.name, "output", None, leg.name)
+            for twin in {twin for share in leg.shared for twin in share.twins}:
+                yield Hop(twin, "input", leg.name, None)
+            return
         near = self._on_link(packet.destination, {leg.name: leg.network for leg in host.interfaces})
         if near is not None:
             yield Hop(host.name, "output", None, near)
-            yield Hop(self.owners[packet.destination].name, "input", near, None)
+            for hop in self._arrives(near, packet):
+                if hop.host != host.name:  # a host meets its own address without a firewall
+                    yield hop
         elif host.is_router:
             yield Hop(host.name, "output", None, TUNNEL)
             yield from self._out_of_tunnel(host.site, packet)
         else:
             yield Hop(host.name, "output", None, host.primary.name)
-            router = self._router(self.plan.site(host.site))
-            yield from self._through(router, host.primary.name, packet)
+            for router in self._routers(self.plan.site(host.site)):
+                yield from self._through(router, host.primary.name, packet)
 
     def _out_of_tunnel(self, left: str, packet: Packet) -> Iterator[Hop]:
         """Arrive at the other end: at the hub, or from the hub at the destination's site."""
         site = self.hub if left != self.hub.code else self._site_of(packet.destination)
-        yield from self._through(self._router(site), TUNNEL, packet)
+        for router in self._routers(site):
+            yield from self._through(router, TUNNEL, packet)
 
     def _through(self, router: Host, arrived_at: str, packet: Packet) -> Iterator[Hop]:
-        owner = self.owners[packet.destination]
-        if owner.name == router.name:
+        if router in self.owners[packet.destination]:
             yield Hop(router.name, "input", arrived_at, None)
             return
         near = self._on_link(packet.destination, {leg.name: leg.network for leg in router.inner})
         yield Hop(router.name, "forward", arrived_at, near or TUNNEL)
         if near is not None:
-            yield Hop(owner.name, "input", near, None)
+            yield from self._arrives(near, packet)
         else:
             yield from self._out_of_tunnel(router.site, packet)
 
@@ -157,7 +174,7 @@ class Walker:
             for rule in self.rules.get(hop, [])
             if rule.family == packet.family
             and rule.protocol == packet.protocol
-            and packet.port in rule.ports
+            and (packet.port in rule.ports or (not rule.ports and bool(packet.link)))
             and (not rule.sources or _within(packet.source, rule.sources))
             and (not rule.destinations or _within(packet.destination, rule.destinations))
         ]
@@ -173,5 +190,6 @@ def packets_of(flow: Flow) -> Iterator[Packet]:
         sources = [one for one in flow.sources if (":" in one) == (family == "ipv6")]
         (target,) = [one for one in flow.destinations if (":" in one) == (family == "ipv6")]
         source = str(_network(sources[0])[0]) if sources else OUTSIDE[family]
-        for port in flow.ports:
-            yield Packet(family, flow.protocol, port, source, target.split("/")[0])
+        link = flow.target_zone if flow.protocol == "vrrp" else ""
+        for port in flow.ports or (0,):
+            yield Packet(family, flow.protocol, port, source, target.split("/")[0], link)

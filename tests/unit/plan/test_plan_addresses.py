@@ -16,7 +16,7 @@ from infra.model.expand import placed_hosts
 from infra.model.world import World
 from infra.plan import Plan, Site, addresses
 from infra.plan.sites import plan_sites
-from infra.plan.types import Dual
+from infra.plan.types import GATEWAY, Dual
 
 CODES = st.from_regex(r"[1-9][0-9]{2,4}", fullmatch=True)
 
@@ -158,7 +158,13 @@ def test_no_address_is_given_twice(plan: Plan) -> None:
         for link in probe.links
     ]
     everyone = [address for place in (*legs, *points) for address in place.addresses.both()]
-    everyone += [address for leg in legs if leg.virtual for address in leg.virtual.both()]
+    shared = {
+        (share.group, leg.network, address)
+        for leg in legs
+        for share in leg.shared
+        for address in share.addresses.both()
+    }
+    everyone += [address for _, _, address in shared]
     assert len(everyone) == len(set(everyone))
 
 
@@ -166,10 +172,10 @@ def test_no_address_is_given_twice(plan: Plan) -> None:
 def test_gateways_carry_the_first_address_of_every_zone(plan: Plan) -> None:
     for site in plan.sites:
         carried = {
-            leg.network: leg.virtual
+            leg.network: share.addresses
             for host in site.hosts
             for leg in host.inner
-            if leg.virtual is not None
+            if (share := leg.shared_in(GATEWAY)) is not None
         }
         assert carried == {
             network.name: addresses.address(network.prefix, 1) for network in site.networks

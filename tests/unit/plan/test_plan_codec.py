@@ -38,7 +38,7 @@ def test_a_digest_names_one_plan() -> None:
 
 def test_the_form_of_the_plan_is_the_one_that_its_version_names() -> None:
     """A field more or less is another form: raise SCHEMA_VERSION, then write it here."""
-    assert worlds.plan_with_two_districts().schema_version == 1
+    assert worlds.plan_with_two_districts().schema_version == 2
     assert [field.name for field in fields(Plan)] == [
         "schema_version",
         "environment",
@@ -55,6 +55,7 @@ def test_the_form_of_the_plan_is_the_one_that_its_version_names() -> None:
         "tunnels",
         "zones_of_names",
         "services",
+        "clusters",
         "shares",
         "expectations",
         "administrators",
@@ -78,14 +79,14 @@ def damaged() -> str:
         (
             other_version(),
             (
-                "plan.json: has schema version 0, this checkout reads 1; "
+                "plan.json: has schema version 0, this checkout reads 2; "
                 "use the checkout that wrote it, or provision anew"
             ),
         ),
         (
             "[]",
             (
-                "plan.json: has schema version None, this checkout reads 1; "
+                "plan.json: has schema version None, this checkout reads 2; "
                 "use the checkout that wrote it, or provision anew"
             ),
         ),
@@ -152,4 +153,6 @@ def test_the_chart_names_every_host_and_closes_what_it_opens(plan: Plan) -> None
     assert len(opened) == lines.count("  end") == len(plan.sites)
     for host in plan.hosts():
         assert any(f'["{host.name}<br/>' in line for line in lines)
-    assert len([line for line in lines if "IPsec" in line]) == len(plan.tunnels)
+    assert len([line for line in lines if "IPsec" in line]) == sum(
+        len(tunnel.hub.hosts) * len(tunnel.spoke.hosts) for tunnel in plan.tunnels
+    )

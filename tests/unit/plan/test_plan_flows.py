@@ -34,11 +34,13 @@ def shared_services(draw: st.DrawFn) -> dict[str, Any]:
         "title": {"en": "drawn", "vi": "rút thăm"},
         "level": 1,
         "site": site,
-        "host": host,
+        "hosts": [host],
         "protocol": draw(st.sampled_from(["tcp", "udp"])),
         "ports": draw(st.lists(st.integers(1, 65535), min_size=1, max_size=2, unique=True)),
         "active_from": worlds.sample_declaration_data()["as_of"],
-        "published": host == "pub1" and draw(st.booleans()),
+        "published": draw(
+            st.sampled_from([None, {"host": "pub1", "name": "drawn"}] if site == "70" else [None])
+        ),
         "consumers": [
             {"sites": {"codes": [code]}, "zone": draw(st.sampled_from(ZONES[code]))}
             for code in sites
@@ -246,7 +248,7 @@ def test_offices_of_one_district_pass_through_the_hub_to_another() -> None:
     ]
     data["shared_services"]["at_689"] = data["shared_services"]["one_stop"] | {
         "site": "689",
-        "host": "edge1",
+        "hosts": ["edge1"],
         "level": 2,
         "consumers": [],
     }
@@ -269,21 +271,19 @@ def test_what_is_published_is_reached_from_the_internet_through_the_gateway_only
     }
 
 
-def test_a_published_service_is_reached_in_the_dmz_from_its_day_on() -> None:
+def test_a_published_service_is_reached_through_its_proxy_from_its_day_on() -> None:
     data = worlds.sample_declaration_data()
     service = data["shared_services"]["online_services"]
-    service["published"] = True
-    assert not reached_from_outside(worlds.province_from(data), 8445)
+    service["published"] = {"host": "pub1", "name": "online"}
+    service |= {"hosts": ["svc1"], "consumers": []}
+    assert not sources_of(worlds.province_from(data), 8445)
     data["as_of"] = service["active_from"]
-    assert reached_from_outside(worlds.province_from(data), 8445) == {("pub1-70", "10.1.4.31/32")}
+    assert sources_of(worlds.province_from(data), 8445) == {("pub1-70", "svc1-70")}
 
 
-def reached_from_outside(province: Province, port: int) -> set[tuple[str, str]]:
-    return {
-        (flow.target, flow.destinations[0])
-        for flow in derive_plan(province).flows
-        if flow.source == "uplink:internet" and port in flow.ports
-    }
+def sources_of(province: Province, port: int) -> set[tuple[str, str]]:
+    flows = derive_plan(province).flows
+    return {(flow.source, flow.target) for flow in flows if port in flow.ports}
 
 
 def test_nothing_listens_to_the_internet_but_what_is_published() -> None:
