@@ -217,9 +217,9 @@ BAD: dict[str, tuple[str, str, Change, str]] = {
     "levels_cover_what_is_hosted": (
         tokens.REGISTER,
         "register",
-        set_in("services", "one_stop", "site", to="692"),
+        set_in("services", "one_stop@svc1-70", "site", to="692"),
         (
-            "service 'one_stop': is of level 3 and stands at site '692' of level 2; a site is at "
+            "service 'one_stop@svc1-70': is of level 3 and stands at site '692' of level 2; a site is at "
             "least of the level of what it hosts"
         ),
     ),
