@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from infra.cli import output
+from infra.cli.database import database_verbs
 from infra.cli.destroying import destroy_environment
 from infra.cli.environment import (
     Environment,
@@ -48,6 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(lab_verbs, name="lab", help="Single machines of the lab on this machine.")
+app.add_typer(database_verbs, name="database", help="Who leads a database cluster, and who shall.")
 
 Name = Annotated[
     str,

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "lab": {"tools", "errors"},
     "mirror": {"plan", "tools", "errors"},
     "secrets": {"plan", "model", "errors"},
+    "database": {"errors"},
 }
 """What each room of infra/ may import. `cli` may import everything and stands in no row."""
 

@@ -4,6 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from testinfra.backend.base import CommandResult
@@ -12,6 +13,8 @@ from testinfra.host import Host
 PROGRAM = "/usr/local/lib/province/database_endpoint.py"
 SHARED = "192.0.2.99"
 WHO = "select name from who"
+WRITER = ("one_stop_write", "write-one")
+READER = ("one_stop_read", "read-one")
 
 
 def ask(
@@ -20,11 +23,11 @@ def ask(
     *,
     address: str = "192.0.2.10",
     database: str = "one_stop",
-    user: str = "one_stop_write",
-    password: str = "write-one",
+    role: tuple[str, str] = WRITER,
     tls: str = "sslmode=verify-full sslrootcert=/root/proof/root.pem",
 ) -> CommandResult:
     """Asks as a client would."""
+    user, password = role
     where = f"host={address} port=6432 dbname={database} user={user} connect_timeout=8 {tls}"
     command = ["env", f"PGPASSWORD={password}", "psql", where, "--no-psqlrc", "-Atc", query]
     return host.run(shlex.join(command))
@@ -34,7 +37,7 @@ def lead(host: Host, member: str) -> None:
     host.check_output("echo %s > /root/proof/leader", member)
 
 
-def look(host: Host) -> dict:
+def look(host: Host) -> dict[str, Any]:
     return json.loads(host.check_output(f"{PROGRAM} look"))
 
 
@@ -60,15 +63,13 @@ def first_member_leads(host: Host) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("address", ["192.0.2.10", "2001:db8:0:2::10"])
-@pytest.mark.parametrize(
-    ("user", "password"), [("one_stop_write", "write-one"), ("one_stop_read", "read-one")]
-)
-def test_a_client_meets_the_leader(host: Host, address: str, user: str, password: str) -> None:
-    assert ask(host, address=address, user=user, password=password).stdout == "db1-70\n"
+@pytest.mark.parametrize("role", [WRITER, READER])
+def test_a_client_meets_the_leader(host: Host, address: str, role: tuple[str, str]) -> None:
+    assert ask(host, address=address, role=role).stdout == "db1-70\n"
 
 
 def test_a_password_with_a_quote_is_a_password(host: Host) -> None:
-    answer = ask(host, database="party_office", user="party_office_write", password='write"two')
+    answer = ask(host, database="party_office", role=("party_office_write", 'write"two'))
     assert answer.stdout == "db1-70\n"
 
 
@@ -92,7 +93,7 @@ def test_a_member_is_believed_under_its_own_name_only(host: Host) -> None:
     ("case", "options"),
     [
         ("SSL required", {"tls": "sslmode=disable"}),
-        ("SASL authentication failed", {"password": "wrong"}),
+        ("SASL authentication failed", {"role": ("one_stop_write", "wrong")}),
         ("no such database", {"database": "postgres"}),
         ("no authentication", {"database": "party_office"}),
         ("no authentication", {"database": "party_office_read_only"}),
@@ -100,14 +101,15 @@ def test_a_member_is_believed_under_its_own_name_only(host: Host) -> None:
         ("unsupported protocol", {"tls": "sslmode=require ssl_max_protocol_version=TLSv1.1"}),
     ],
 )
-def test_who_may_not_is_refused(host: Host, case: str, options: dict[str, str]) -> None:
+def test_who_may_not_is_refused(host: Host, case: str, options: dict[str, Any]) -> None:
     answer = ask(host, **options)
     assert (answer.rc, answer.stdout) == (2, "")
     assert case in answer.stderr
 
 
 def test_another_account_of_the_host_is_no_administrator(host: Host) -> None:
-    command = "setpriv --reuid=nobody psql -h /run/pgbouncer -p 6432 -U pgbouncer pgbouncer -c RELOAD"
+    console = "psql -h /run/pgbouncer -p 6432 -U pgbouncer pgbouncer -c RELOAD"
+    command = f"setpriv --reuid=nobody --clear-groups {console}"
     assert "Permission denied" in host.run(command).stderr
 
 
@@ -146,7 +148,7 @@ def test_an_open_transaction_stops_the_holding_and_not_the_clients(host: Host) -
     assert held.rc == 1
     assert "a transaction is open" in held.stderr
     assert not look(host)["held"]
-    assert ask(host, user="one_stop_read", password="read-one").stdout == "db1-70\n"
+    assert ask(host, role=READER).stdout == "db1-70\n"
 
 
 def test_a_tenant_has_its_share_of_connections_and_no_more(host: Host) -> None:

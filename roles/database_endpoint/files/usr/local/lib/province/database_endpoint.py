@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Looks at this host's database endpoint, and holds its clients while the cluster changes hands.
 
-    database_endpoint look            JSON: the members as the router sees them, the pooler's state,
-                                      and which of the shared addresses are on this host
-    database_endpoint pause SECONDS   lets transactions end and holds every client; after SECONDS
-                                      it resumes by itself, whatever became of who asked for it
-    database_endpoint resume          lets the clients go on; says nothing when they already do
+    database_endpoint.py look             JSON: the members as the router sees them, the pooler's
+                                          state, and which shared addresses are on this host
+    database_endpoint.py pause SECONDS    lets transactions end and holds every client; goes on by
+                                          itself after SECONDS, whatever became of who asked
+    database_endpoint.py await MEMBER     lets the clients go on as soon as this member alone leads;
+                                          fails when they go on for another reason before that
+    database_endpoint.py resume           lets the clients go on, if they are held
 
 Every failure is a sentence and a failed exit.
 """
@@ -16,11 +18,14 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 SETTINGS = Path("/etc/province/database_endpoint.json")
 TIMER = "province_database_resume"
+HELD = Path("/run/province/database_endpoint.held")
 LIMIT_SECONDS = 10
+LOOK_EVERY_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 300
 
 
@@ -32,6 +37,8 @@ def main(arguments: list[str]) -> None:
             json.dump(look(settings), sys.stdout)
         case ["pause", seconds] if seconds.isdigit() and 0 < int(seconds) <= LONGEST_PAUSE_SECONDS:
             pause(settings, int(seconds))
+        case ["await", member]:
+            await_leader(settings, member)
         case ["resume"]:
             resume(settings)
         case _:
@@ -70,6 +77,7 @@ def pause(settings: dict, seconds: int) -> None:
             *("--timer-property=AccuracySec=100ms", sys.argv[0], "resume"),
         ]
     )
+    HELD.touch()
     try:
         console(settings, "PAUSE")
     except SystemExit:
@@ -77,9 +85,29 @@ def pause(settings: dict, seconds: int) -> None:
         raise
 
 
+def await_leader(settings: dict, member: str) -> None:
+    """Lets the clients go on when the router leads to this member, and to no other."""
+    while HELD.exists():
+        found = servers(settings)
+        if [one["member"] for one in found if is_leading(one)] == [member]:
+            resume(settings)
+            return
+        time.sleep(LOOK_EVERY_SECONDS)
+    sys.exit(
+        f"database endpoint: {member} did not lead while the clients were held; they go on; see "
+        "who leads and what the cluster says"
+    )
+
+
+def is_leading(server: dict) -> bool:
+    """Answers whether the router would lead a writer to this member."""
+    return server["part"] == "primary" and server["state"].startswith("UP")
+
+
 def resume(settings: dict) -> None:
     """Lets the clients go on, and takes the arranged way back away."""
     console(settings, "RESUME", tolerate="not paused")
+    HELD.unlink(missing_ok=True)
     call(["systemctl", "stop", f"{TIMER}.timer"], tolerate="not loaded")
 
 
@@ -119,7 +147,8 @@ def console(settings: dict, command: str, tolerate: str = "") -> list:
     """Answers the rows of a command of the pooler's console, as the account it runs as."""
     answer = call(
         [
-            *("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"), *("psql", "--no-psqlrc", "--csv", "--quiet"),
+            *("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"),
+            *("psql", "--no-psqlrc", "--csv", "--quiet"),
             f"--host={settings['pooler_socket']}",
             *(f"--port={settings['port']}", "--username=pgbouncer", "--dbname=pgbouncer"),
             *("--set=ON_ERROR_STOP=1", f"--command={command}"),
