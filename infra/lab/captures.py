@@ -14,6 +14,7 @@ from infra.lab import names, networks, packets
 from infra.lab.commands import run_json, wait_until
 from infra.lab.lab import Lab
 
+TCPDUMP = "tcpdump"
 _BEGIN_LIMIT = timedelta(seconds=10)
 _END_SECONDS = 10
 
@@ -57,7 +58,7 @@ def capture(
         LabError: nothing could be captured.
     """
     namespace = networks.enter(names.machine_name(lab.identifier, machine))
-    program = shutil.which("tcpdump")
+    program = shutil.which(TCPDUMP)
     if program is None:
         packets.parse_filter(expression)
         words = [sys.executable, "-m", packets.__name__, interface, str(path), expression]

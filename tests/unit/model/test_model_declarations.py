@@ -93,7 +93,7 @@ def test_a_host_may_differ_from_what_it_merges(sample_roles: Path) -> None:
     assert [hosts[name].slot for name in ("db1", "db2", "db3")] == [21, 22, 23]
 
 
-@pytest.mark.parametrize(("environment", "sites"), [("lab", 2), ("binh_phuoc", 123)])
+@pytest.mark.parametrize(("environment", "sites"), [("lab", 3), ("binh_phuoc", 123)])
 def test_declared_environments_of_this_checkout_validate(environment: str, sites: int) -> None:
     assert len(worlds.declared_province(environment).declaration.sites) == sites
 
