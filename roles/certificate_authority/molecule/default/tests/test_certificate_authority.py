@@ -107,3 +107,28 @@ def test_only_the_two_ports_are_open(host):
         line.split()[3].rpartition(":")[2] for line in listening.splitlines() if "step-ca" in line
     }
     assert ports == {"80", "443"}
+
+
+@pytest.mark.parametrize("address", ["192.0.2.10", "[2001:db8:0:2::10]"])
+def test_revoked_keys_of_people_are_served_signed_at_once(host, address):
+    program = "/usr/local/lib/province/ssh_revocations.py"
+    host.check_output(f"{program} revoke serial 4711 lost")
+    fetch = f"import urllib.request as u; print(u.urlopen('http://{address}:8480/list').read())"
+    said = host.check_output("python3 -c %s", fetch)
+    assert '"serial: 4711"' in said
+    assert "BEGIN SSH SIGNATURE" in said
+    assert host.service("ssh_revocations.timer").is_running
+    [line] = host.check_output(f"{program} list").splitlines()
+    assert "serial: 4711 (lost)" in line
+
+
+def test_whoever_serves_the_list_reads_nothing_else(host):
+    served = host.check_output(
+        "systemctl show --property=DynamicUser,ProtectSystem --value ssh_revocations_server"
+    )
+    assert served.split() == ["yes", "strict"]
+    fetch = (
+        "import urllib.request as u;"
+        "u.urlopen('http://192.0.2.10:8480/%2e%2e/%2e%2e/etc/passwd').read()"
+    )
+    assert "404" in host.run("python3 -c %s", fetch).stderr
