@@ -15,10 +15,10 @@ from infra.cli.output import console
 from infra.cli.progress import Progress, make_progress, now
 from infra.cli.provisioning import applied_plan
 from infra.compliance.evidence import read_evidence
-from infra.compliance.from_plan import planned_checks
+from infra.compliance.from_plan import declared_shares, planned_checks
 from infra.compliance.load import load_catalogue
 from infra.compliance.outcomes import OUTCOME_WORDS, Words
-from infra.compliance.verdict import Share, SiteContext, Verdict, VerdictContext, judge
+from infra.compliance.verdict import SiteContext, Verdict, VerdictContext, judge
 from infra.compliance.write import write_report
 from infra.errors import ComplianceError, DeclarationError
 from infra.inventory import write_if_changed
@@ -130,7 +130,6 @@ def _notes(environment: Environment, plan: Plan, run: VerificationRun) -> tuple[
 
 
 def _context(environment: Environment, plan: Plan, run: VerificationRun) -> VerdictContext:
-    titles = {service.name: service.title for service in plan.services}
     return VerdictContext(
         environment=environment.name,
         province=plan.title,
@@ -144,18 +143,7 @@ def _context(environment: Environment, plan: Plan, run: VerificationRun) -> Verd
             for site in plan.sites
             if not run.sites or site.code in run.sites
         ),
-        shares=tuple(
-            Share(
-                Words(
-                    f"{titles[share.service]}: {share.tier_vi} được kết nối (theo khai báo)",
-                    f"{share.service}: {share.tier_en} connected (as declared)",
-                ),
-                share.connected,
-                share.total,
-                share.required_percent / 100,
-            )
-            for share in plan.shares
-        ),
+        shares=declared_shares(plan),
         notes=_notes(environment, plan, run),
     )
 
@@ -177,6 +165,14 @@ def print_verdict(verdict: Verdict, environment: Environment) -> None:
     for outcome, words in OUTCOME_WORDS.items():
         out.print(f"{verdict.tally.counts[outcome]:5} {words.en} ({words.vi})", markup=False)
     out.print(f"{verdict.tally.total:5} checks planned", markup=False)
+    for share in verdict.shares:
+        out.print(
+            f"{share.declared.what.en}, of {share.declared.total}: "
+            f"declared {share.declared.connected}, measured {share.connected}, "
+            f"not seen {share.unseen}, required {share.declared.required:.0%}",
+            markup=False,
+            soft_wrap=True,
+        )
     for check in verdict.checks:
         if check.outcome.value in {"failed", "could_not_check"}:
             where = check.planned.host or check.planned.site or "province"

@@ -30,7 +30,7 @@ from infra.compliance.view import (
 )
 from infra.errors import ComplianceError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a reader of ``verdict.json`` would misunderstand it."""
 
 _JUNIT_ELEMENTS: Mapping[Outcome, str] = {
@@ -91,13 +91,20 @@ def verdict_json(verdict: Verdict, catalogue: Catalogue) -> str:
         "damage": [str(damaged) for damaged in verdict.damage],
         "shares": [
             {
-                "what": _words(share.what),
-                "connected": share.connected,
-                "total": share.total,
-                "required": share.required,
-                "is_met": share.is_met,
+                "what": _words(share.declared.what),
+                "total": share.declared.total,
+                "required": share.declared.required,
+                "declared": {
+                    "connected": share.declared.connected,
+                    "is_met": share.declared.is_met,
+                },
+                "measured": {
+                    "connected": share.connected,
+                    "unseen": share.unseen,
+                    "is_met": share.is_met,
+                },
             }
-            for share in context.shares
+            for share in verdict.shares
         ],
         "notes": [_words(note) for note in context.notes],
     }

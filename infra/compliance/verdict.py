@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from infra.compliance.connections import LIVE_TUNNEL, MeasuredShare, Share, measure
 from infra.compliance.controls import Catalogue, Control
 from infra.compliance.evidence import Damage, Evidence, EvidenceRecord
 from infra.compliance.outcomes import Outcome, Scope, Status, Words, worst
@@ -32,21 +33,6 @@ class SiteContext:
     kind: str
     level: int
     substrate: str
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of some kind of unit are connected, and which share (0 to 1) is required."""
-
-    what: Words
-    connected: int
-    total: int
-    required: float
-
-    @property
-    def is_met(self) -> bool:
-        """Answer whether enough of them are connected."""
-        return self.total > 0 and self.connected >= self.required * self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +109,7 @@ class Verdict:
     damage: tuple[Damage, ...]
     catalogue_size: int
     partly_tested: frozenset[str]
+    shares: tuple[MeasuredShare, ...]
 
     @property
     def proved_controls(self) -> tuple[str, ...]:
@@ -208,6 +195,7 @@ def judge(
             for name, control in catalogue.controls.items()
             if control.status is Status.PARTLY_AUTOMATED
         ),
+        shares=measure(context.shares, _tunnels(checks)),
     )
 
 
@@ -327,6 +315,14 @@ def _ruling_of_evidence(evidence: Evidence, plan_digest: str, is_lab: bool) -> t
             f"only a lab may leave this unshown: {evidence.reason}",
         )
     return evidence.outcome, evidence.reason
+
+
+def _tunnels(checks: Iterable[Check]) -> dict[str, Outcome]:
+    return {
+        check.planned.host: check.outcome
+        for check in checks
+        if check.planned.host is not None and check.planned.test == LIVE_TUNNEL
+    }
 
 
 def _tally(checks: Iterable[Check]) -> Tally:

@@ -13,11 +13,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from compliance_world import World
 
+from infra.compliance.connections import MeasuredShare, Share
 from infra.compliance.controls import Catalogue
 from infra.compliance.evidence import Damage, EvidenceRecord
 from infra.compliance.outcomes import OUTCOME_WORDS, Outcome, Words
 from infra.compliance.render import junit_xml, report_html, verdict_json
-from infra.compliance.verdict import Share, Verdict, judge
+from infra.compliance.verdict import Verdict, judge
 from infra.compliance.view import build_view, readable_end, readable_test, readable_time
 from infra.compliance.write import write_report
 from infra.errors import ComplianceError
@@ -95,13 +96,21 @@ def test_verdict_json_counts_what_was_planned(world: type[World]) -> None:
 
     document = json.loads(verdict_json(verdict, catalogue))
 
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["counts"] == dict.fromkeys(map(str, Outcome), 1)
     assert sum(document["counts"].values()) == document["planned"] == len(document["checks"])
     assert document["every_planned_check_holds"] is False
     assert [one["id"] for one in document["unproven"]] == [f"NET-{n:02}" for n in range(2, 7)]
     assert [one["id"] for one in document["controls"]] == [f"NET-{n:02}" for n in range(1, 6)]
-    assert document["shares"][0]["is_met"] is True
+    assert document["shares"] == [
+        {
+            "what": {"vi": "Xã đã kết nối", "en": "Connected"},
+            "total": 111,
+            "required": 0.5,
+            "declared": {"connected": 62, "is_met": True},
+            "measured": {"connected": 0, "unseen": 62, "is_met": False},
+        }
+    ]
 
 
 def test_the_same_verdict_gives_the_same_bytes(world: type[World]) -> None:
@@ -174,6 +183,22 @@ def test_the_page_is_whole_and_loads_nothing(world: type[World]) -> None:
     assert [name for name, count in Counter(page.ids).items() if count > 1] == []
     assert page.languages[0] == "vi"
     assert "en" in page.languages
+
+
+def test_the_page_shows_what_is_declared_measured_and_required(world: type[World]) -> None:
+    verdict, catalogue = five_outcomes(world)
+    declared = Share(Words("Huyện", "Districts"), 11, 11, 1.0)
+    shares = (MeasuredShare(declared, connected=9, unseen=1),)
+
+    page = report_html(replace(verdict, shares=shares), catalogue, "<svg/>", "abc123")
+
+    section = page.partition('id="connected"')[2].partition("</section>")[0]
+    row = re.sub(r"<[^>]+>", " ", section.partition("<tbody>")[2])
+    assert " ".join(row.split()).startswith(
+        "Huyện Districts 11 11 · 100 % 9 · 81,8 % "
+        "1 chưa nhìn thấy 1 not seen ≥ 100 % "
+        "✓ khai báo: đạt declared: met ✕ đo được: chưa đạt measured: not met"
+    )
 
 
 def test_the_page_escapes_what_was_seen_and_declared(world: type[World]) -> None:

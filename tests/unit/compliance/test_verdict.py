@@ -8,9 +8,9 @@ import pytest
 from compliance_world import World
 
 from infra.compliance.evidence import Damage, Evidence, EvidenceRecord
-from infra.compliance.outcomes import WORST_FIRST, Outcome, Scope, Words, worst
+from infra.compliance.outcomes import WORST_FIRST, Outcome, Scope, worst
 from infra.compliance.planned import Place, PlannedCheck
-from infra.compliance.verdict import Share, Verdict, judge
+from infra.compliance.verdict import Verdict, judge
 from infra.errors import ComplianceError, ExitCode
 
 PROVED, FAILED, COULD_NOT, NOT_SHOWN, NOT_APPLICABLE = (
@@ -402,14 +402,3 @@ def test_the_statement_counts_every_control_and_calls_nothing_compliance(
     )
     assert statement.vi.startswith("2 trên 4 yêu cầu")
     assert "không phải là kết luận rằng hệ thống tuân thủ" in statement.vi
-
-
-@pytest.mark.parametrize(
-    ("connected", "total", "required", "is_met"),
-    [(11, 11, 1.0, True), (10, 11, 1.0, False), (56, 111, 0.5, True), (55, 111, 0.5, False),
-     (0, 0, 0.5, False)],
-)  # fmt: skip
-def test_a_share_is_met_when_enough_units_are_connected(
-    connected: int, total: int, required: float, is_met: bool
-) -> None:
-    assert Share(Words("Đơn vị", "Units"), connected, total, required).is_met is is_met
