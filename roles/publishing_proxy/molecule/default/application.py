@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers everything; below /slow after a second."""
+    """Answers everything; below /slow after three seconds."""
 
     protocol_version = "HTTP/1.1"
 
@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
             "body": self.rfile.read(size).decode(),
         }
         if self.path.startswith("/slow"):
-            time.sleep(1)
+            time.sleep(3)
         body = json.dumps(said).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -38,13 +38,21 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815
 
 
+class Server(ThreadingHTTPServer):
+    """Takes many connections at once; each does its handshake in its own thread."""
+
+    request_queue_size = 128
+
+
 def main() -> None:
     """Serves until it is stopped."""
     _, _, address, port, stem = sys.argv
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{stem}.pem", f"{stem}.key")
-    server = ThreadingHTTPServer((address, int(port)), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server = Server((address, int(port)), Handler)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     server.serve_forever()
 
 

@@ -86,7 +86,9 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
 
     def send(self, said: Answer) -> None:
-        """Sends an answer."""
+        """Sends an answer, and writes to the journal what it does not say."""
+        if said.reason:
+            log(f"the database is away: {said.reason}")
         body = json.dumps(dict(said.body), ensure_ascii=False).encode()
         self.send_response(said.status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
@@ -96,7 +98,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         """Writes one line, without what stood behind the question mark."""
-        log(f"{self.client_address[0]} {self.requestline.partition('?')[0]!r} {code}")
+        address = self.client_address[0].removeprefix("::ffff:")
+        log(f"{address} {self.requestline.partition('?')[0]!r} {code}")
 
 
 def log(line: str) -> None:

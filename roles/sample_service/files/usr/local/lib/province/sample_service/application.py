@@ -50,10 +50,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and JSON."""
+    """Status and JSON, and what only the log may say."""
 
     status: int
     body: Mapping[str, Any]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,9 @@ def answer(request: Request, settings: Settings, store: Store) -> Answer:
         return _route(request, settings, store)
     except RefusedError as refusal:
         return Answer(refusal.status, {"error": str(refusal)})
-    except StoreAwayError:
+    except StoreAwayError as away:
         sentence = "the database is away; nothing was lost; send the same request again in a moment"
-        return Answer(503, {"application": settings.name, "error": sentence})
+        return Answer(503, {"application": settings.name, "error": sentence}, str(away))
 
 
 def _route(request: Request, settings: Settings, store: Store) -> Answer:

@@ -83,15 +83,13 @@ class PostgresStore:
 
         Asking twice is harmless, because a reference is stored once.
         """
-        try:
-            return self._ask_once(ask, fresh=False)
-        except psycopg.OperationalError:
-            pass
-        try:
-            return self._ask_once(ask, fresh=True)
-        # Internal errors: the one behind the pooler has become a replica in the meantime.
-        except (psycopg.OperationalError, psycopg.InternalError) as error:
-            raise StoreAwayError(" ".join(str(error).split())) from error
+        failure: psycopg.Error | None = None
+        for fresh in (False, True):
+            try:
+                return self._ask_once(ask, fresh=fresh)
+            except psycopg.Error as error:
+                failure = error
+        raise StoreAwayError(" ".join(str(failure).split())) from failure
 
     def _ask_once(self, ask: Callable[[Connection], Found], *, fresh: bool) -> Found:
         with self._place(fresh=fresh) as connection:
