@@ -32,6 +32,7 @@ from infra.cli.provisioning import (
     applied_plan,
     require_abilities,
 )
+from infra.cli.restoring import restore_verbs
 from infra.cli.starting import declaration_schema, write_start
 from infra.cli.verifying import print_verdict, report_again, verify_environment
 from infra.configure import SiteOutcome, exit_code
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(lab_verbs, name="lab", help="Single machines of the lab on this machine.")
 app.add_typer(database_verbs, name="database", help="Who leads a database cluster, and who shall.")
+app.add_typer(restore_verbs, name="restore", help="Copies, brought back beside what runs.")
 
 Name = Annotated[
     str,

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "mirror": {"plan", "tools", "errors"},
     "secrets": {"plan", "model", "errors"},
     "database": {"errors"},
+    "restore": {"errors"},
 }
 """What each room of infra/ may import. `cli` may import everything and stands in no row."""
 

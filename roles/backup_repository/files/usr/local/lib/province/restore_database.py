@@ -250,7 +250,7 @@ def configuration(plan: Mapping[str, Any], limits: Mapping[str, str]) -> str:
         "ssl = off",
         "shared_buffers = 64MB",
         "max_parallel_workers_per_gather = 0",
-        f'restore_command = \'{restore} archive-get %f "%p"\'',
+        f"restore_command = '{restore} archive-get %f \"%p\"'",
         "recovery_target_timeline = 'latest'",
         *(f"{name} = {value}" for name, value in sorted(limits.items())),
     ]
