@@ -265,6 +265,14 @@ class Lab:
         done = run_limited(f"{name}: {argv[0]!r}", self._command(name, argv), timeout, input)
         return subprocess.CompletedProcess(list(argv), done.returncode, done.stdout, done.stderr)
 
+    def words_at(self, name: str) -> list[str]:
+        """Answers the words that run a program in a host or at a probe point.
+
+        Raises:
+            LabError: the machine is not running.
+        """
+        return self._command(name, [])
+
     def wait_until_running(self, name: str, limit: timedelta = START_LIMIT) -> None:
         """Waits until a host's systemd has started everything.
 

@@ -1,6 +1,6 @@
 """The lab from nothing to nothing: the tests run in the order in which they stand.
 
-Needs root and about a quarter of an hour. What breaks is mended in the same test, so that a
+Needs root and about half an hour. What breaks is mended in the same test, so that a
 failure names one thing.
 """
 
@@ -12,38 +12,48 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from citizen import Citizen, asking
 from machine import Machine, look
 from mutations import MUTATIONS, Mutation
 
 from infra.errors import ExitCode
+from infra.lab.driver import Machine as LabMachine
 from infra.lab.lab import Lab
 
 CHECKOUT = Path(__file__).parents[2]
 STATE = CHECKOUT / ".province" / "lab"
-EDGE = "edge1-692"
+EDGE, COMMUNE_EDGE = "edge1-692", "edge1-25280"
+CLUSTER = "records"
+LIMIT_SECONDS = 2400
+SETTLED_SECONDS = 180
 PROGRAMS = Path(sys.executable).parent
 
 
-def run(
-    *command: str | Path, expect: int = 0, limit: int = 1500
-) -> subprocess.CompletedProcess[str]:
-    """Run a program in the checkout; its output is shown when it ends otherwise than expected."""
+def run_freely(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in the checkout, however it ends."""
     environment = {**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "COLUMNS": "200"}
-    done = subprocess.run(
+    return subprocess.run(
         [str(word) for word in command],
         cwd=CHECKOUT,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=limit,
+        timeout=LIMIT_SECONDS,
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def run(*command: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a program in the checkout; its output is shown when it ends otherwise than expected."""
+    done = run_freely(*command)
     assert done.returncode == expect, (
         f"{' '.join(map(str, command))}: exit {done.returncode}, expected {expect}\n"
         f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
@@ -91,7 +101,7 @@ def test_a_province_is_built_from_nothing_although_the_first_run_was_killed() ->
 
     province("provision", "lab")
 
-    assert site_outcomes() == {"70": "done", "692": "done"}
+    assert site_outcomes() == {"70": "done", "692": "done", "25280": "done"}
 
 
 def test_what_was_built_meets_every_control_that_is_asked() -> None:
@@ -102,7 +112,7 @@ def test_what_was_built_meets_every_control_that_is_asked() -> None:
     assert counts["could_not_check"] == 0
     assert sum(counts.values()) == len(verdict["checks"])
     proved = {check["control"] for check in verdict["checks"] if check["outcome"] == "proved"}
-    assert len(proved) >= 25
+    assert len(proved) >= 50
     report = (STATE / "report" / "report.html").read_text(encoding="utf-8")
     assert "<svg" in report
     assert (STATE / "report" / "junit.xml").exists()
@@ -159,9 +169,10 @@ def test_a_second_run_at_the_same_time_is_told_who_works() -> None:
 def test_an_edge_that_is_off_defers_its_site_and_comes_back() -> None:
     province("lab", "stop", "lab", EDGE)
 
-    deferred = province("provision", "lab", expect=ExitCode.DEFERRED)
+    both = ("--site", "692", "--site", "25280")
+    deferred = province("provision", "lab", *both, expect=ExitCode.DEFERRED)
 
-    assert site_outcomes() == {"70": "done", "692": "deferred"}
+    assert site_outcomes() == {"692": "deferred", "25280": "done"}
     assert "queued for the next run" in deferred.stdout
 
     province("lab", "start", "lab", EDGE)
@@ -221,14 +232,104 @@ def test_a_wrong_host_key_is_refused_and_named() -> None:
 
 def test_a_file_that_another_hand_changed_stops_its_host_until_it_is_named(lab: Lab) -> None:
     path = "/etc/systemd/journald.conf.d/province.conf"
-    lab.execute("svc1-70", ["sh", "-c", f"echo '# by hand' >> {path}"])
+    lab.execute(COMMUNE_EDGE, ["sh", "-c", f"echo '# by hand' >> {path}"])
 
-    stopped = province("configure", "lab", "--site", "70", expect=ExitCode.FAILED)
+    stopped = province("configure", "lab", "--site", "25280", expect=ExitCode.FAILED)
 
     assert path in stopped.stdout
-    province("configure", "lab", "--site", "70", "--take-over", path)
-    kept = lab.execute("svc1-70", ["sh", "-c", f"cat /var/lib/province/backup{path}@*"])
+    province("configure", "lab", "--site", "25280", "--take-over", path)
+    kept = lab.execute(COMMUNE_EDGE, ["sh", "-c", f"cat /var/lib/province/backup{path}@*"])
     assert "# by hand" in kept.stdout
+
+
+def cluster_status() -> dict[str, Any]:
+    (seen,) = json.loads(province("database", "status", "lab", CLUSTER, "--json").stdout)
+    return dict(seen)
+
+
+def wait_until_whole() -> None:
+    """Wait until every member of the cluster is back in step."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while True:
+        done = run_freely("province", "database", "status", "lab", CLUSTER, "--json")
+        faults = json.loads(done.stdout)[0]["faults"] if done.stdout else [done.stderr]
+        if not faults:
+            return
+        assert time.monotonic() < deadline, faults
+        time.sleep(2)
+
+
+def citizen_of(lab: Lab, folder: Path, run_name: str) -> AbstractContextManager[Citizen]:
+    root = folder / "root.pem"
+    root.write_text(lab.execute("pub1-70", ["cat", "/etc/province/pki/root.pem"]).stdout)
+    settings = {
+        "name": "online.binhphuoc.internal",
+        "root": str(root),
+        "run": run_name,
+        "ipv4": "203.0.113.1",
+        "ipv6": "2001:db8:200::1",
+    }
+    return asking(lab.words_at("citizen"), settings, folder)
+
+
+@pytest.mark.parametrize("member", ["gw1-70", "svc1-70", "leader"])
+def test_people_are_served_while_one_of_several_is_off(
+    member: str, lab: Lab, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Without a warning: links down and every process dead in one moment."""
+    host = cluster_status()["leaders"][0] if member == "leader" else member
+    name = f"without_{member.replace('-', '_')}"
+    with citizen_of(lab, tmp_path, name) as citizen:
+        citizen.wait_for_more(3)
+        LabMachine(lab, host).crash()
+        citizen.wait_for_more(5)
+        province("lab", "start", "lab", host)
+        citizen.wait_for_more(5)
+        wait_until_whole()
+        citizen.wait_for_more(3)
+
+    for family in ("ipv4", "ipv6"):
+        record_property(f"longest pause, {family}, s", round(citizen.longest_pause(family), 1))
+    assert citizen.lost(name) == []
+
+
+def test_a_cluster_is_handed_over_without_a_client_noticing(lab: Lab, tmp_path: Path) -> None:
+    before = cluster_status()["leaders"]
+    with citizen_of(lab, tmp_path, "handed_over") as citizen:
+        citizen.wait_for_more(3)
+        province("database", "switchover", "lab", CLUSTER, "--yes")
+        citizen.wait_for_more(3)
+
+    assert cluster_status()["leaders"] != before
+    assert [one for one in citizen.answers() if not one.acknowledged] == []
+    assert citizen.lost("handed_over") == []
+
+
+def test_what_is_restored_is_what_was_there() -> None:
+    words = ("restore", "database", "lab", CLUSTER, "--to", "latest", "--into", "rehearsal")
+    compared = json.loads(province(*words, "--yes", "--json").stdout)
+
+    assert compared["tables"]
+    assert {table["outcome"] for table in compared["tables"]} == {"equal"}
+    assert sum(table["restored"]["rows"] for table in compared["tables"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("cluster", "to", "into", "sentence"),
+    [
+        ("elsewhere", "latest", "another", "is none of lab"),
+        (CLUSTER, "2001-01-01T00:00:00Z", "another", "archive"),
+        (CLUSTER, "latest", "rehearsal", "rehearsal"),
+    ],
+    ids=["unknown_cluster", "before_the_archive", "name_taken"],
+)
+def test_a_restore_that_cannot_be_is_refused_before_anything_happens(
+    cluster: str, to: str, into: str, sentence: str
+) -> None:
+    words = ("restore", "database", "lab", cluster, "--to", to, "--into", into, "--yes")
+    refused = province(*words, expect=ExitCode.REFUSED)
+
+    assert sentence in refused.stderr
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
@@ -260,6 +361,15 @@ def test_a_setting_broken_by_hand_fails_its_control(
     seen = [json.loads(line) for line in evidence.read_text(encoding="utf-8").splitlines()]
     failed = {(one["control"], one["host"]) for one in seen if one["outcome"] == "failed"}
     assert mutation.control in {control for control, _ in failed}
+
+
+def test_everything_comes_back_by_itself_after_a_power_cut() -> None:
+    province("lab", "restart", "lab", "--hard")
+    wait_until_whole()
+
+    verdict = json.loads(province("verify", "lab", "--json").stdout)
+
+    assert verdict["counts"]["failed"] == verdict["counts"]["could_not_check"] == 0
 
 
 def test_nothing_is_left_when_it_is_destroyed(before: Machine, lab: Lab) -> None:
