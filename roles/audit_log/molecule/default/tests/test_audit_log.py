@@ -67,20 +67,43 @@ def test_an_interactive_shell_is_recorded_too(host: Host, key: str, mark: str) -
     assert any("program=/usr/bin/head" in line for line in recorded(host, "command", mark))
 
 
-def test_commands_of_the_automation_account_are_recorded_with_what_they_start(
+def test_commands_of_the_automation_account_are_recorded_with_how_they_ended(
     host: Host, key: str, mark: str
 ) -> None:
-    ran = log_in(host, key, "ansible", f"sudo -n sh -c 'head -c 1 /etc/{mark}; true'")
-    assert ran.rc == 0
+    assert log_in(host, key, "ansible", f"sudo -n sh -c ': {mark}; exit 3'").rc != 0
     lines = recorded(host, "sudo", mark)
-    assert any("ansible : " in line and "COMMAND=/usr/bin/sh" in line for line in lines)
-    assert any("COMMAND=/usr/bin/head -c 1" in line for line in lines)
+    assert all(line.strip().startswith("ansible : ") for line in lines)
+    assert any("COMMAND=/usr/bin/sh -c " in line and line.endswith("EXIT=3") for line in lines)
+
+
+def test_what_the_automation_account_leaves_behind_goes_on(host: Host, key: str, mark: str) -> None:
+    """A program that sudo itself watches could start nothing after sudo has ended."""
+    left = f"(setsid sh -c 'sleep 2; touch /run/{mark}' >/dev/null 2>&1 </dev/null &)"
+    host.check_output("test ! -e /run/%s", mark)
+    assert log_in(host, key, "ansible", f'sudo -n sh -c "{left}"').rc == 0
+    time.sleep(4)
+    assert host.file(f"/run/{mark}").exists
+
+
+def test_programs_that_a_person_starts_as_root_are_recorded(
+    host: Host, key: str, mark: str
+) -> None:
+    rule = "/etc/sudoers.d/zz_proof"
+    host.check_output(f"echo 'an_nguyen ALL=(root) NOPASSWD: /usr/bin/env' >{rule}")
+    try:
+        log_in(host, key, "an_nguyen", f"sudo -n env sh -c 'head /etc/{mark}; true'")
+    finally:
+        host.check_output(f"rm {rule}")
+    lines = recorded(host, "sudo", mark)
+    assert any("an_nguyen : " in line and "COMMAND=/usr/bin/env sh" in line for line in lines)
+    assert any("an_nguyen : " in line and "COMMAND=/usr/bin/head /etc" in line for line in lines)
 
 
 def test_a_refused_attempt_to_become_root_is_recorded(host: Host, key: str, mark: str) -> None:
-    assert log_in(host, key, "an_nguyen", f"sudo -n head {mark}").rc != 0
-    (line,) = [line for line in recorded(host, "sudo", mark) if "an_nguyen : " in line]
-    assert "COMMAND=/usr/bin/head" in line
+    assert log_in(host, key, "an_nguyen", f"printf x | sudo -S head {mark}").rc != 0
+    (line,) = [line for line in recorded(host, "sudo", mark) if "NOT in sudoers" in line]
+    assert line.startswith("an_nguyen : ")
+    assert f"COMMAND=/usr/bin/head {mark}" in line
 
 
 def test_root_and_daemons_fill_no_log(host: Host, mark: str) -> None:
