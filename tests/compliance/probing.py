@@ -33,6 +33,8 @@ class Probe:
     address: str
     port: int
     payload: bytes = b""
+    source: str = ""
+    """Its own address to ask from, where it has several and not every one may."""
 
     def __str__(self) -> str:
         """Name it as people do."""
@@ -82,7 +84,7 @@ WEAK_PROPOSAL = (
 NO_PROPOSAL_CHOSEN, WRONG_GROUP, SECURITY_ASSOCIATION, NOTIFY = 14, 17, 33, 41
 
 
-def ike(address: str, transforms: Sequence[tuple[int, int, int]]) -> Probe:
+def ike(address: str, transforms: Sequence[tuple[int, int, int]], source: str = "") -> Probe:
     """Whether a tunnel daemon would talk with these algorithms (RFC 7296, IKE_SA_INIT).
 
     The key that is sent along is of another group than any offered: whoever likes the offer says
@@ -103,7 +105,8 @@ def ike(address: str, transforms: Sequence[tuple[int, int, int]]) -> Probe:
     nonce = bytes([0, 0]) + (4 + 32).to_bytes(2, "big") + secrets.token_bytes(32)
     payloads = offer + key + nonce
     header = secrets.token_bytes(8) + bytes(8) + bytes([33, 0x20, 34, 0x08]) + bytes(4)
-    return Probe("udp", address, 500, header + (28 + len(payloads)).to_bytes(4, "big") + payloads)
+    packet = header + (28 + len(payloads)).to_bytes(4, "big") + payloads
+    return Probe("udp", address, 500, packet, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ class Place:
                 "address": one.address,
                 "port": one.port,
                 "payload": one.payload.hex(),
+                "source": one.source,
                 "seconds": seconds,
             }
             for one, seconds in probes

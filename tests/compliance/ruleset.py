@@ -14,6 +14,9 @@ from infra.plan.types import Rule
 
 TUNNEL_LINK = "ipsec0"
 CHAINS = ("input", "forward", "output")
+VRRP = "vrrp"
+VRRP_NUMBERS = frozenset({VRRP, 112, "112"})
+"""IP protocol 112, which has no ports (RFC 9568); a bare host knows it by number only."""
 Statements = list[dict[str, Any]]
 
 
@@ -158,7 +161,7 @@ def _matches(rule: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def permissions(ruleset: Statements) -> frozenset[Permission]:
-    """Everything that is admitted by port."""
+    """Everything that is admitted by port, and what twins tell each other without one."""
     sets = _named_sets(ruleset)
     return frozenset(
         permission
@@ -170,6 +173,8 @@ def permissions(ruleset: Statements) -> frozenset[Permission]:
 def _permission(rule: dict[str, Any], sets: Mapping[str, list[Any]]) -> Permission | None:
     conditions = list(_matches(rule))
     ports = next(((kind, value) for kind, field, value in conditions if field == "dport"), None)
+    if ports is None and _is_vrrp(conditions):
+        ports = (VRRP, [])
     if ports is None:
         return None
     fields = {
@@ -200,12 +205,19 @@ def _permission(rule: dict[str, Any], sets: Mapping[str, list[Any]]) -> Permissi
     )
 
 
+def _is_vrrp(conditions: Iterable[tuple[str, str, Any]]) -> bool:
+    """Whether a rule is about adverts of twins: on their own link, as their hop limit shows."""
+    fields = list(conditions)
+    numbered = any(field == "l4proto" and value in VRRP_NUMBERS for _, field, value in fields)
+    return numbered and any(field in {"ttl", "hoplimit"} and v == 255 for _, field, v in fields)
+
+
 def unexplained(ruleset: Statements) -> tuple[str, ...]:
     """Accepting rules that neither name a port nor belong to what every host needs to live."""
     strange = []
     for rule in _accepting(ruleset):
         conditions = list(_matches(rule))
-        by_port = any(field == "dport" for _, field, _ in conditions)
+        by_port = any(field == "dport" for _, field, _ in conditions) or _is_vrrp(conditions)
         control = any(kind in {"icmp", "icmpv6"} for kind, _, _ in conditions)
         control |= any("icmp" in str(value) for _, field, value in conditions if field == "l4proto")
         loopback = any(value == "lo" for _, field, value in conditions if field.endswith("ifname"))

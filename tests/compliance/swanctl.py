@@ -1,4 +1,4 @@
-"""What the tunnel daemon says of itself, read from `swanctl --raw`. Pure."""
+"""What the tunnel daemon says of itself, read from `swanctl --raw`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from harness import Machine
+
 TOKEN = re.compile(
     r"(?P<open>[^\s{}=\[\]]+) ?\{|(?P<close>\})"
     r"|(?P<key>[^\s{}=]+)=(?:\[(?P<list>[^\]]*)\]|(?P<value>[^\s{}]*))"
 )
+
+
+def associations(machine: Machine) -> dict[str, Any]:
+    """Associations of a gateway by connection name."""
+    return messages(machine.ask("swanctl", "--list-sas", "--raw"), "list-sa")
 
 
 def messages(text: str, kind: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from infra.plan import Host
 AUTOMATION = "ansible"
 IDLE_SECONDS = 300
 PASSWORD_DAYS = 60
+UNUSED_DAYS = 45
 NO_LOGIN = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 
 
@@ -217,3 +218,24 @@ def test_idle_shells_end(machine: Machine, seen: Seen) -> None:
     assert limit.isdigit(), f"{machine.name}: an idle shell never ends: TMOUT is {limit}"
     assert 0 < int(limit) <= IDLE_SECONDS, f"{machine.name}: TMOUT {limit}; {IDLE_SECONDS} at most"
     assert locked, f"{machine.name}: whoever works there may set TMOUT; it must be fixed"
+
+
+@pytest.mark.control("IAM-06")
+def test_unused_accounts_close_by_themselves(machine: Machine, world: World, seen: Seen) -> None:
+    """A password that nobody renews ends; whoever has none needs a certificate of a few hours."""
+    defaults = dict(re.findall(r"^(\w+)=(.*)$", machine.ask("useradd", "--defaults"), re.MULTILINE))
+    fields = password_fields(machine)
+    usable = {n: row for n, row in fields.items() if not row[1].startswith(("!", "*"))}
+
+    seen(f"new accounts: INACTIVE={defaults.get('INACTIVE')}", f"passwords: {listed(usable)}")
+    days = defaults.get("INACTIVE", "")
+    assert days.isdigit(), f"{machine.name}: new accounts never close: INACTIVE={days}"
+    assert int(days) <= UNUSED_DAYS, f"{machine.name}: INACTIVE={days}; {UNUSED_DAYS} at most"
+    lasting = [n for n, row in usable.items() if not row[6] or int(row[6]) > UNUSED_DAYS]
+    assert not lasting, f"{machine.name}: passwords of {listed(lasting)} open for ever"
+    for person in world.plan.administrators:
+        settings = daemon(machine, person.name)
+        keys = settings.get("authorizedkeysfile", ["none"])
+        seen(f"{person.name}: keys {listed(keys)}, {listed(settings['trustedusercakeys'])}")
+        assert keys == ["none"], f"{machine.name}: {person.name} has keys for ever: {listed(keys)}"
+        assert settings["trustedusercakeys"] != ["none"], f"{machine.name}: trusts no authority"

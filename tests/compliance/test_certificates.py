@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import json
 import re
 import subprocess
 from typing import cast
@@ -13,7 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from harness import ROOT, CouldNotCheck, Machine, NotApplicable, Seen, World, listed
+from pairs import held_by
 from probing import Places
+from publications import published_services
 
 from infra.plan import Host, Site
 
@@ -24,6 +27,11 @@ LEAST_SHARE_LEFT = 0.25
 """Renewal begins when a third is left; below a quarter it has failed for a while."""
 KEY_PLACES = ("/etc", "/root", "/home", "/var/lib", "/usr/local", "/srv")
 PASSPHRASE = "/etc/province/authority/issuing_passphrase"  # noqa: S105 - a path
+OLDEST_LIST = dt.timedelta(hours=24)
+"""The authority makes one every hour; from a day on a host raises an alarm by itself."""
+CLOCKS_DIFFER = dt.timedelta(minutes=5)
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+REVOCATION_STATE = "/var/lib/province/revocation/state.json"
 KEY_MODES = frozenset({"0600", "0640", "0400", "0440"})
 
 
@@ -37,21 +45,31 @@ def now() -> dt.datetime:
 
 
 @pytest.mark.control("PKI-01")
-def test_services_speak_modern_tls_only(machine: Machine, seen: Seen) -> None:
+def test_services_speak_modern_tls_only(
+    machine: Machine, target: Host, world: World, seen: Seen
+) -> None:
+    # A shared address that the twin carries now is asked there.
+    here = {"*", "::", "0.0.0.0", *held_by(machine)}  # noqa: S104 - what ss prints
+    names = {
+        one.published.port: one.published.name
+        for one in published_services(world.plan, target.name)
+        if one.published
+    }
     places = sorted(
         {
             (address.strip("[]").replace("*", "::1").replace("0.0.0.0", "127.0.0.1"), port)  # noqa: S104 - what ss prints
             for protocol, address, port, name in machine.listeners()
-            if protocol == "tcp" and name != "sshd"
+            if protocol == "tcp" and name != "sshd" and address.strip("[]") in here
         }
     )
-    found = machine.ask_program(
-        "tls_hello", str(places).replace("(", "[").replace(")", "]").replace("'", '"')
-    )
+    asked = [[address, port, names.get(port, "")] for address, port in places]
+    found = machine.ask_program("tls_hello", json.dumps(asked))
     speaking = [one for one in found if one["answers"]["tls1.2"] == "accepted"]
 
     for one in found:
         seen(f"{one['address']} {one['port']}: {one['answers']}")
+    silent = set(names) - {one["port"] for one in speaking}
+    assert not silent, f"{machine.name}: publishes on {listed(sorted(silent))} without TLS"
     if not speaking:
         raise NotApplicable(f"{machine.name}: no listener of {len(found)} speaks TLS")
     for one in speaking:
@@ -251,6 +269,52 @@ def test_revocation_list_is_signed_by_our_authority(site: Site, places: Places, 
         assert revocations.is_signature_valid(key), f"{host.name}: somebody else signed its list"
         assert until is not None, f"{host.name}: its list does not say until when it is good"
         assert until > now(), f"{host.name}: its revocation list expired at {until}"
+
+
+@pytest.mark.control("PKI-07")
+def test_list_of_revoked_certificates_is_young(machine: Machine, target: Host, seen: Seen) -> None:
+    """The file that daemons read, signed by our authority; and the tunnel daemon has read it."""
+    (issuing,) = certificates(machine, f"{PKI}/issuing.pem")
+    revocations = x509.load_pem_x509_crl(machine.ask("cat", f"{PKI}/issuing.crl").encode())
+    key = cast("ec.EllipticCurvePublicKey", issuing.public_key())
+    age, until = now() - revocations.last_update_utc, revocations.next_update_utc
+
+    seen(f"{len(list(revocations))} revoked, made {age} ago, good until {until}")
+    assert revocations.is_signature_valid(key), f"{machine.name}: somebody else signed its list"
+    assert until is not None, f"{machine.name}: its list does not say until when it is good"
+    assert until > now(), f"{machine.name}: its list of revoked certificates expired at {until}"
+    assert dt.timedelta(0) - CLOCKS_DIFFER < age < OLDEST_LIST, (
+        f"{machine.name}: its list of revoked certificates is {age} old; {OLDEST_LIST} at most"
+    )
+    if "site_tunnel" in target.functions:
+        read = machine.ask("swanctl", "--list-certs", "--type", "x509_crl", live=True)
+        seen(" ".join(read.split())[:200])
+        assert "issuer:" in read, f"{machine.name}: the tunnel daemon has read no list"
+
+
+@pytest.mark.control("PKI-07")
+def test_list_of_revoked_keys_is_young(machine: Machine, seen: Seen) -> None:
+    """What sshd itself says that it reads; when the authority made it stands beside it."""
+    settings = machine.ask("/usr/sbin/sshd", "-T")
+    named = re.search(r"^revokedkeys (.+)$", settings, re.MULTILINE)
+    path = named[1] if named else "none"
+    assert path.startswith("/"), f"{machine.name}: sshd refuses no key: revokedkeys {path}"
+    listed_ = machine.reply("ssh-keygen", "-Q", "-l", "-f", path, live=True)
+    own = machine.reply("ssh-keygen", "-Q", "-f", path, HOST_KEY, live=True)
+    state = machine.ask_json("cat", REVOCATION_STATE, live=True)
+    made = dt.datetime.fromisoformat(state["ssh_this_update"])
+    until = dt.datetime.fromisoformat(state["ssh_next_update"])
+
+    seen(
+        f"sshd reads {path}: {' '.join(listed_.output.split())[:160]}", f"{HOST_KEY}: {own.output}"
+    )
+    seen(f"the authority made it at {made}, good until {until}, {state['ssh_revoked']} revoked")
+    assert listed_.code == 0, f"{machine.name}: {path} is no list of keys: {listed_.complaint}"
+    assert own.code == 0, f"{machine.name}: its own key is revoked, or the list cannot be read"
+    assert now() - made < OLDEST_LIST, (
+        f"{machine.name}: its list of revoked keys is {now() - made} old; {OLDEST_LIST} at most"
+    )
+    assert until > now(), f"{machine.name}: its list of revoked keys expired at {until}"
 
 
 @pytest.mark.control("PKI-05")

@@ -15,6 +15,9 @@ from infra.plan import Host
 STORE = "/var/log/province"
 ARRIVAL_SECONDS = 15
 LATE_SECONDS = 0.5
+PROGRAM = "/usr/bin/head"
+START_A_PROGRAM = f'{PROGRAM} -c 0 "/proc/self/status" "/dev/null/$0$1" 2>/dev/null; true'
+"""A program with a word of ours in its command line, started by a shell that has it in halves."""
 LEVEL_DAYS = {2: 30, 3: 90, 4: 180, 5: 180}
 
 
@@ -70,6 +73,66 @@ def test_refusals_of_the_filter_are_recorded(machine: Machine, here: Place, seen
     assert entries, f"{machine.name}: {answer}, and the filter recorded nothing"
 
 
+@pytest.mark.control("LOG-02")
+def test_what_is_started_as_root_is_recorded_everywhere(
+    machine: Machine,
+    target: Host,
+    world: World,
+    named_machine: Callable[[str], Machine],
+    seen: Seen,
+) -> None:
+    """A program that a command of the automation account starts, here and at every collector."""
+    token = new_token()
+    machine.ask("sh", "-c", START_A_PROGRAM, *halves(token), live=True)
+    entries = journal(machine, f"--grep={unquoted(token)}", "SYSLOG_IDENTIFIER=sudo")
+
+    seen(*(f"{one['__REALTIME_TIMESTAMP']} {one['MESSAGE'][:200]}" for one in entries[:2]))
+    assert entries, f"{machine.name}: a program was started as root and nothing was recorded"
+    for word in ("ansible :", "USER=root", f"COMMAND={PROGRAM}"):
+        assert any(word in one["MESSAGE"] for one in entries), (
+            f"{machine.name}: no record of the program says {word!r}: {entries[0]['MESSAGE']!r}"
+        )
+    collectors = collectors_of(target, world)
+    assert len(collectors) > 1, f"{machine.name}: its lines are kept at {listed(collectors)} only"
+    for collector in collectors:
+        found = arrived(named_machine(collector.name), [token])
+        seen(f"{collector.name} keeps it in {found.get(token, 'nothing')}")
+        assert f"/{machine.name}/" in found.get(token, ""), (
+            f"{collector.name}: has no record of what {machine.name} ran as root"
+        )
+
+
+@pytest.mark.control("LOG-02")
+def test_what_people_start_is_recorded(machine: Machine, world: World, seen: Seen) -> None:
+    people = [person.name for person in world.plan.administrators]
+    assert people, "nobody is declared who could start anything"
+    token, name = new_token(), people[0]
+    start = ["sh", "-c", START_A_PROGRAM, *halves(token)]
+    machine.ask("runuser", "-u", name, "--", *start, live=True)
+    recorder = "command" if machine.is_container() else "audisp-syslog"
+    entries = journal(machine, f"--grep={unquoted(token)}", f"SYSLOG_IDENTIFIER={recorder}")
+
+    seen(*(entry["MESSAGE"][:200] for entry in entries[:2]))
+    assert entries, f"{machine.name}: {name} started a program and nothing was recorded"
+    whole = [one["MESSAGE"] for one in entries if PROGRAM in one["MESSAGE"]]
+    assert whole, f"{machine.name}: the record does not say which program: {entries[0]['MESSAGE']}"
+    if machine.is_container():
+        assert f"user={name}" in whole[0], f"{machine.name}: nobody is named in {whole[0]!r}"
+
+
+@pytest.mark.control("LOG-02")
+def test_the_kernel_itself_records_programs(machine: Machine, seen: Seen) -> None:
+    """What no program can get round."""
+    if machine.is_container():
+        seen(f"{machine.name}: its kernel is another machine's, whose audit it cannot reach")
+        raise NotShown(f"{machine.name}: is a container; programs that load no library hide in it")
+    rules = machine.ask("auditctl", "-l").splitlines()
+    execution = [line for line in rules if "execve" in line]
+
+    seen(*execution)
+    assert execution, f"{machine.name}: no rule of the kernel's audit is about programs"
+
+
 def collectors_of(host: Host, world: World) -> list[Host]:
     """Where a host's lines must arrive: its collectors, or itself."""
     names = [
@@ -87,6 +150,11 @@ def new_token() -> str:
     return f"province_check_{secrets.token_hex(8)}"
 
 
+def halves(token: str) -> tuple[str, str]:
+    """The word in two parts, so that a command line that holds both does not hold it."""
+    return token[: len(token) // 2], token[len(token) // 2 :]
+
+
 def unquoted(token: str) -> str:
     """A pattern that finds the word and not itself: sudo logs what we search for."""
     return f"[{token[0]}]{token[1:]}"
@@ -94,9 +162,7 @@ def unquoted(token: str) -> str:
 
 def send(machine: Machine, token: str) -> None:
     """Write a line; in two halves, so that only the line itself holds the whole word."""
-    half = len(token) // 2
-    say = 'logger --tag province_check "$0$1"'
-    machine.ask("sh", "-c", say, token[:half], token[half:], live=True)
+    machine.ask("sh", "-c", 'logger --tag province_check "$0$1"', *halves(token), live=True)
 
 
 def kept(collector: Machine, tokens: Iterable[str]) -> dict[str, str]:
@@ -198,3 +264,21 @@ def test_rotation_runs_by_itself(machine: Machine, seen: Seen) -> None:
     seen(f"timer: {timer}", f"last run: {last}")
     assert timer["ActiveState"] == "active", f"{machine.name}: the timer of rotation is {timer}"
     assert last["Result"] == "success", f"{machine.name}: the last rotation ended with {last}"
+
+
+@pytest.mark.control("LOG-05")
+def test_room_of_the_store_is_watched(machine: Machine, target: Host, seen: Seen) -> None:
+    """The unit fails, and LIF-02 with it, before the disk is full; nothing is deleted for room."""
+    timer = machine.unit("province_log_store.timer", "ActiveState", "UnitFileState")
+    name, properties = "province_log_store.service", ("Result", "ExecMainExitTimestamp")
+    last = machine.unit(name, *properties)
+    if not last["ExecMainExitTimestamp"]:
+        machine.reply("systemctl", "start", name, live=True)
+        last = machine.unit(name, *properties, live=True)
+
+    seen(f"{target.name}: timer: {timer}", f"last look: {last}")
+    assert timer == {"ActiveState": "active", "UnitFileState": "enabled"}, (
+        f"{machine.name}: nobody looks at the room of the store: {timer}"
+    )
+    assert last["ExecMainExitTimestamp"], f"{machine.name}: the store was never looked at"
+    assert last["Result"] == "success", f"{machine.name}: the store has no room: {last}"

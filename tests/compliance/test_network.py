@@ -17,9 +17,11 @@ from probing import (
     ntp,
     tcp,
 )
+from publications import public_addresses, published_addresses
 
 from infra.plan import Host, Plan, Site
-from infra.plan.types import Expectation, Network, Offering
+from infra.plan.service_types import Expectation, SharedService
+from infra.plan.types import Interface, Network, Offering
 
 BASIC_ZONES = frozenset({"servers", "dmz", "internal", "border", "wireless"})
 LEVEL_3_ZONES = BASIC_ZONES | {"database", "management"}
@@ -191,9 +193,13 @@ def _holds(prefix: str, address: str) -> bool:
 def test_no_chain_of_flows_leads_inside(site: Site, world: World, seen: Seen) -> None:
     outside = {n.name for n in world.plan.backbone.networks if n.kind == "internet"}
     inner = {network.zone for network in site.networks if network.kind in INNER_ZONES}
+    # Whoever publishes answers himself, behind a rule set (NET-14): a request ends there, and
+    # another begins, which may go to what he publishes alone.
+    publishing = {one.published.host for one in world.plan.services if one.published}
     steps = {
         (_place(flow.source, flow.source_site, flow.source_zone, world.plan), flow.target)
         for flow in world.plan.flows
+        if flow.source not in publishing
     }
     reached = set(outside)
     while more := {target for source, target in steps if source in reached} - reached:
@@ -208,6 +214,25 @@ def test_no_chain_of_flows_leads_inside(site: Site, world: World, seen: Seen) ->
         and not _only_passes_by(flow.target, site)
     ]
     assert not breached, f"site {site.code}: {listed(breached)} lead from outside to inner zones"
+    beyond = beyond_what_is_published(publishing, world.plan)
+    assert not beyond, f"{listed(beyond)}: whoever publishes may use what he publishes only"
+
+
+def beyond_what_is_published(publishing: set[str], plan: Plan) -> list[str]:
+    """Flows from hosts that publish to applications and databases that they do not publish."""
+    shared = {one.name: one for one in plan.services}
+    stores = {name for cluster in plan.clusters for name in cluster.members}
+    return [
+        f"{flow.source} -> {flow.target} {flow.service}"
+        for flow in plan.flows
+        if flow.source in publishing
+        if flow.target in stores
+        or ((one := shared.get(flow.service)) and not _is_published_by(flow.source, one))
+    ]
+
+
+def _is_published_by(host: str, service: SharedService) -> bool:
+    return service.published is not None and service.published.host == host
 
 
 def _place(source: str, site: str, zone: str, plan: Plan) -> str:
@@ -239,10 +264,15 @@ def inner_services(site: Site, domain: str) -> list[Probe]:
         if (ask := questions.get(_question_for(offering))) is not None
         for name in offering.interfaces
         if (leg := host.interface(name)) is not None and leg.kind != "uplink"
-        for address in leg.addresses.both()
+        for address in (*leg.addresses.both(), *_shared_where_met(leg, offering))
         for port in offering.ports
     }
     return list(found.values())
+
+
+def _shared_where_met(leg: Interface, offering: Offering) -> tuple[str, ...]:
+    share = leg.shared_for(offering.function) if offering.shared else None
+    return share.addresses.both() if share else ()
 
 
 def _question_for(offering: Offering) -> str:
@@ -275,8 +305,12 @@ def test_internet_reaches_no_inner_zone(
         raise CouldNotCheck("there is no probe point on the Internet side; declare one")
     require_alive(site, places, seen)
 
+    outside = published_addresses(world.plan)
+    services = inner_services(site, world.plan.domain)
+    probes = [one for one in services if (one.address, one.port) not in outside]
+
     def look(place: Place, note: Seen) -> None:
-        answers = place.probe_beyond_gateways(note, inner_services(site, world.plan.domain))
+        answers = place.probe_beyond_gateways(note, probes)
         require_refused(answers, "nobody from the Internet may reach it")
 
     places.each([point.name for point in points], look, seen)
@@ -299,11 +333,12 @@ def test_other_zones_reach_no_inner_zone(
     networks = {point.name: point.links[0].network for point in points}
 
     def look(place: Place, note: Seen) -> None:
-        allowed = _allowed_from(networks[place.name], world)
+        network = networks[place.name]
+        allowed = _allowed_from(network, world) | _met_beside(network, world.plan)
         services = inner_services(site, world.plan.domain)
         probes = [p for p in services if (p.kind, p.address, p.port) not in allowed]
         answers = place.probe_beyond_gateways(note, probes)
-        require_refused(answers, f"no flow allows it from {networks[place.name]}")
+        require_refused(answers, f"no flow allows it from {network}")
 
     places.each(networks, look, seen)
 
@@ -317,6 +352,19 @@ def _allowed_from(network: str, world: World) -> set[tuple[str, str, int]]:
         if _place(flow.source, flow.source_site, flow.source_zone, world.plan) == network
         for cidr in flow.destinations
         for port in flow.ports
+    }
+
+
+def _met_beside(network: str, plan: Plan) -> set[tuple[str, str, int]]:
+    """What is for everybody in the Internet, and so for its own zone, which no gateway guards."""
+    outside = published_addresses(plan)
+    return {
+        ("tcp", address, port)
+        for host in plan.hosts()
+        for leg in host.interfaces
+        if leg.network == network
+        for address, port in outside
+        if address in leg.addresses.both()
     }
 
 
@@ -339,7 +387,7 @@ def test_declared_expectations_hold(site: Site, places: Places, world: World, se
         if place.point is not None and refused:
             place.require_its_gateways(note)
         for expected, ask in ((allowed, place.probe), (refused, place.probe_for_silence)):
-            asked = [(one, q) for one in expected for q in _questions(one, world.plan.domain)]
+            asked = [(one, q) for one in expected for q in _questions(one, world.plan)]
             for (one, _), answer in zip(asked, ask(*(q for _, q in asked)), strict=True):
                 note(f"{one.title}: {answer} (expected: {one.expect})")
                 is_met = answer.answered if expected is allowed else answer.answer in REFUSED
@@ -348,9 +396,13 @@ def test_declared_expectations_hold(site: Site, places: Places, world: World, se
     places.each(dict.fromkeys(one.source for one in due), look, seen)
 
 
-def _questions(one: Expectation, domain: str) -> list[Probe]:
+def _questions(one: Expectation, plan: Plan) -> list[Probe]:
+    """What is asked for; a citizen meets what is published at its public addresses."""
+    where = one.destinations.both()
+    if one.source in {point.name for point in plan.backbone.probe_points}:
+        where = public_addresses(one.target, one.port, plan) or where
     if one.protocol == "tcp":
-        return [tcp(address, one.port) for address in one.destinations.both()]
+        return [tcp(address, one.port) for address in where]
     if one.port == 53:
-        return [dns(address, domain) for address in one.destinations.both()]
+        return [dns(address, plan.domain) for address in where]
     raise CouldNotCheck(f"{one.title!r}: no question is known for udp {one.port}")

@@ -6,6 +6,7 @@ from probing import Place, Places, Probe, administration, dns, ntp, tcp
 from ruleset import default_policies, folded, permissions, planned, unexplained
 
 from infra.plan import Host
+from infra.plan.types import Offering
 
 INSECURE_PACKAGES = frozenset(
     {"telnetd", "inetutils-telnetd", "rsh-server", "rsh-redone-server", "vsftpd", "proftpd-core"}
@@ -95,13 +96,32 @@ def _declared_questions(host: Host, world: World) -> list[Probe]:
     return []
 
 
-@pytest.mark.control("NET-10")
-def test_listeners_are_declared(machine: Machine, target: Host, seen: Seen) -> None:
-    offered = {
+def offered_by(host: Host, world: World) -> dict[tuple[str, int], str]:
+    """What a host may listen on, by protocol and port: its functions' services and shared ones."""
+    own = {
         (offering.protocol, port): offering.service
-        for offering in target.offerings
+        for offering in host.offerings
+        if offering.clients != "twins" or _is_shared(host, offering)
         for port in offering.ports
     }
+    shared = {
+        (service.protocol, port): service.name
+        for service in world.plan.services
+        if host.name in service.hosts and service.active_from <= world.plan.as_of
+        for port in service.ports
+    }
+    return {**own, **shared}
+
+
+def _is_shared(host: Host, offering: Offering) -> bool:
+    """Whether twins meet on a leg of a service that is for twins."""
+    legs = [host.interface(name) for name in offering.interfaces]
+    return any(share.twins for leg in legs if leg for share in leg.shared)
+
+
+@pytest.mark.control("NET-10")
+def test_listeners_are_declared(machine: Machine, target: Host, world: World, seen: Seen) -> None:
+    offered = offered_by(target, world)
     # A resolver's question on its way looks like a listener; only what stays is one.
     found = machine.listeners()
     if any((protocol, port) not in offered for protocol, _, port, _ in found):
@@ -117,9 +137,9 @@ def test_listeners_are_declared(machine: Machine, target: Host, seen: Seen) -> N
 
 
 @pytest.mark.control("NET-10")
-def test_declared_services_listen(machine: Machine, target: Host, seen: Seen) -> None:
+def test_declared_services_listen(machine: Machine, target: Host, world: World, seen: Seen) -> None:
     found = {(protocol, port) for protocol, _, port, _ in machine.listeners()}
-    wanted = {(offering.protocol, port) for offering in target.offerings for port in offering.ports}
+    wanted = set(offered_by(target, world))
 
     seen(f"listening: {listed(sorted(found))}")
     missing = sorted(wanted - found)

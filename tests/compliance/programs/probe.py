@@ -1,7 +1,9 @@
 """Asks services from the place where it runs: all at once, one answer each, in the same order.
 
-    python3 -c PROGRAM '[{"kind": "tcp", "address", "port", "payload": hex, "seconds"}, ...]'
+    python3 -c PROGRAM '[{"kind", "address", "port", "payload", "source", "seconds"}, ...]'
 
+
+The kind is "tcp" or "udp", the payload stands in hexadecimal digits, the source may be empty.
 Answers are "answered" (with what came back), "reset" (something there said no), "forbidden" (this
 place's own kernel said no), "unreachable" (a router said no, or there is no way) and "silent".
 It stands alone: hosts run it with their own Python.
@@ -39,6 +41,8 @@ def ask(request: dict) -> dict:
     kind = socket.SOCK_STREAM if request["kind"] == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family, kind) as one:
         one.settimeout(request["seconds"])
+        if request.get("source"):
+            one.bind((request["source"], 0))
         try:
             data = converse(one, request)
         except TimeoutError:

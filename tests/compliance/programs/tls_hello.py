@@ -1,6 +1,6 @@
 """Says hello to TLS services in several ways and tells how each answered, as JSON.
 
-    python3 -c PROGRAM '[[address, port], ...]'
+    python3 -c PROGRAM '[[address, port, name or ""], ...]'
 
 The greetings are made by hand (RFC 5246, RFC 8446), because a library that refuses old versions
 cannot show that a service refuses them. Answers: "accepted", "refused", "silent" or "no tls".
@@ -37,12 +37,14 @@ def sized(body: bytes) -> bytes:
     return struct.pack("!H", len(body)) + body
 
 
-def hello(version: int, ciphers: tuple) -> bytes:
+def hello(version: int, ciphers: tuple, name: str) -> bytes:
     """A client's first message, offering one version at most and these ciphers only."""
     groups = struct.pack("!4H", 0x001D, 0x0017, 0x0018, 0x0019)
     signatures = struct.pack("!8H", 0x0403, 0x0503, 0x0804, 0x0805, 0x0401, 0x0501, 0x0203, 0x0201)
     extensions = extension(10, sized(groups)) + extension(11, b"\x01\x00")
     extensions += extension(13, sized(signatures)) + extension(0xFF01, b"\x00")
+    if name:
+        extensions += extension(0, sized(b"\0" + sized(name.encode())))
     body = struct.pack("!H", version) + os.urandom(32) + b"\x00"
     body += sized(b"".join(struct.pack("!H", one) for one in ciphers)) + b"\x01\x00"
     body += sized(extensions)
@@ -50,11 +52,12 @@ def hello(version: int, ciphers: tuple) -> bytes:
     return b"\x16\x03\x01" + sized(message)
 
 
-def greet(address: str, port: int, version: int, ciphers: tuple) -> str:
+def greet(service: list, version: int, ciphers: tuple) -> str:
     """How the service answers one greeting."""
+    address, port, name = service
     try:
         with socket.create_connection((address, port), SECONDS) as one:
-            one.sendall(hello(version, ciphers))
+            one.sendall(hello(version, ciphers, name))
             said = one.recv(64)
     except TimeoutError:
         return "silent"
@@ -68,11 +71,10 @@ def greet(address: str, port: int, version: int, ciphers: tuple) -> str:
 
 def greet_in_every_way(service: list) -> dict:
     """All answers of one service; who does not speak modern TLS is not asked for the old."""
-    address, port = service
-    answers = {MODERN_GREETING: greet(address, port, *GREETINGS[MODERN_GREETING])}
+    answers = {MODERN_GREETING: greet(service, *GREETINGS[MODERN_GREETING])}
     if answers[MODERN_GREETING] == "accepted":
-        answers |= {name: greet(address, port, *how) for name, how in GREETINGS.items()}
-    return {"address": address, "port": port, "answers": answers}
+        answers |= {name: greet(service, *how) for name, how in GREETINGS.items()}
+    return {"address": service[0], "port": service[1], "answers": answers}
 
 
 def main() -> None:

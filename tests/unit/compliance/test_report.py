@@ -273,7 +273,7 @@ def test_the_page_shows_all_controls_of_the_catalogue(
     for name, control in catalogue.controls.items():
         assert (name in page.ids) != (f"u_{name}" in page.ids)
         assert page.text.count(control.title.vi) >= 1
-    assert len(verdict.unproven) == 99
+    assert len(verdict.unproven) == len(catalogue.controls) - 1 > 90
 
 
 def test_a_control_that_is_proved_in_part_says_what_is_left(world: type[World]) -> None:

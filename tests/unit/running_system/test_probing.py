@@ -130,5 +130,12 @@ def test_requests_are_plain_json() -> None:
 
     Place("there", record).probe(tcp("2001:db8::1", 443))
     assert json.loads(asked[0][3]) == [
-        {"kind": "tcp", "address": "2001:db8::1", "port": 443, "payload": "", "seconds": 5.0}
+        {
+            "kind": "tcp",
+            "address": "2001:db8::1",
+            "port": 443,
+            "payload": "",
+            "source": "",
+            "seconds": 5.0,
+        }
     ]
