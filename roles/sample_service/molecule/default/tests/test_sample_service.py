@@ -163,3 +163,13 @@ def test_lines_say_what_was_asked_without_what_stood_behind_the_question_mark(ho
 def test_an_application_that_fails_comes_back(host):
     host.check_output("systemctl kill --signal=KILL sample_service@one_stop && sleep 4")
     assert ask(host, ONE_STOP, "/health")[0] == 200
+
+
+def test_an_application_that_is_no_longer_declared_stops(host):
+    settings = "/etc/province/sample_service/leaflet.json"
+    host.check_output("mv %s %s.away && systemctl restart sample_service", settings, settings)
+    try:
+        assert not host.service("sample_service@leaflet").is_running
+        assert host.service("sample_service@one_stop").is_running
+    finally:
+        host.check_output("mv %s.away %s && systemctl restart sample_service", settings, settings)
