@@ -106,4 +106,60 @@ MUTATIONS = (
         control="LIF-02",
         test="test_life_cycle.py::test_files_are_as_they_were_applied",
     ),
+    Mutation(
+        name="a_twin_would_not_come_back_after_a_reboot",
+        host="gw2-70",
+        break_command="systemctl disable keepalived.service",
+        mend_command="systemctl enable keepalived.service",
+        control="HA-01",
+        test="test_availability.py::test_standby_is_ready_to_take_over",
+    ),
+    Mutation(
+        name="copies_can_be_deleted_by_who_sent_them",
+        host="bak1-70",
+        break_command=(
+            "sed -i 's/ --append-only --private-repos/ --private-repos/'"
+            " /etc/systemd/system/restic-rest-server.service.d/province.conf"
+            " && systemctl daemon-reload && systemctl restart restic-rest-server.service"
+        ),
+        mend_command=(
+            "sed -i 's/ --private-repos/ --append-only --private-repos/'"
+            " /etc/systemd/system/restic-rest-server.service.d/province.conf"
+            " && systemctl daemon-reload && systemctl restart restic-rest-server.service"
+        ),
+        control="BAK-05",
+        test="test_backups.py::test_senders_cannot_delete_copies",
+    ),
+    Mutation(
+        name="a_database_lets_in_without_a_password",
+        host="db2-70",
+        break_command=(
+            "echo 'host all all 127.0.0.1/32 trust' >>/var/lib/postgresql/17/records/pg_hba.conf"
+        ),
+        mend_command=r"sed -i '/127\.0\.0\.1\/32 trust$/d' /var/lib/postgresql/17/records/pg_hba.conf",
+        control="DBC-01",
+        test="test_databases.py::test_access_lines_are_narrow",
+    ),
+    Mutation(
+        name="an_edge_sends_strangers_out",
+        host="edge1-25280",
+        break_command="ip route add default via 198.51.100.1 dev dedicated",
+        mend_command="ip route del default via 198.51.100.1 dev dedicated",
+        control="WAN-04",
+        test="test_wide_area_network.py::test_edge_joins_no_networks",
+    ),
+    Mutation(
+        name="attacks_are_counted_and_let_through",
+        host="pub1-70",
+        break_command=(
+            "sed -i 's/^SecRuleEngine On$/SecRuleEngine DetectionOnly/'"
+            " /etc/nginx/request_rules.conf && systemctl reload nginx.service"
+        ),
+        mend_command=(
+            "sed -i 's/^SecRuleEngine DetectionOnly$/SecRuleEngine On/'"
+            " /etc/nginx/request_rules.conf && systemctl reload nginx.service"
+        ),
+        control="NET-14",
+        test="test_publishing.py::test_known_attacks_are_refused",
+    ),
 )
