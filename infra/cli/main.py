@@ -15,6 +15,7 @@ from rich.console import Console
 from infra.cli import output
 from infra.cli.database import database_verbs
 from infra.cli.destroying import destroy_environment
+from infra.cli.drawing import look
 from infra.cli.environment import (
     Environment,
     declared_environments,
@@ -234,12 +235,15 @@ def status(name: Name, as_json: Json = False) -> None:
 def diagram(
     name: Name,
     form: Annotated[str, typer.Option("--format", help="svg or mermaid.")] = "svg",
+    live: Annotated[bool, typer.Option("--live", help="Show what runs, by looking.")] = False,
 ) -> None:
-    """Draw what is declared, on standard output."""
+    """Draw what is declared, on standard output; with --live, what of it runs."""
     drawings = {"svg": svg, "mermaid": mermaid}
     if form not in drawings:
         raise RefusedError(f"--format {form}: is not known; use svg or mermaid")
-    print_plain(drawings[form](derive_plan(find_environment(name).province())))
+    environment = find_environment(name)
+    derived = derive_plan(environment.province())
+    print_plain(drawings[form](derived, look(environment, derived) if live else None))
 
 
 @app.command()
