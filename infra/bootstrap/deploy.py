@@ -20,6 +20,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pyinfra.api.config import Config
@@ -95,7 +96,9 @@ def _carry_out(order: Order) -> None:
     for host in state.activated_hosts:
         # pyinfra's own disconnecting leaves the connection open until the process ends.
         if isinstance(host.connector, SSHConnector) and host.connector.client is not None:
-            host.connector.client.close()
+            # paramiko ends the process that carries the connection, which may have ended by itself.
+            with suppress(ProcessLookupError):
+                host.connector.client.close()
 
 
 def _tell_failure(state: State, host: Host) -> None:
