@@ -136,7 +136,7 @@ MUTATIONS = (
         break_command=(
             "echo 'host all all 127.0.0.1/32 trust' >>/var/lib/postgresql/17/records/pg_hba.conf"
         ),
-        mend_command=r"sed -i '/127\.0\.0\.1\/32 trust$/d' /var/lib/postgresql/17/records/pg_hba.conf",
+        mend_command="sed -i '/ trust$/d' /var/lib/postgresql/17/records/pg_hba.conf",
         control="DBC-01",
         test="test_databases.py::test_access_lines_are_narrow",
     ),
@@ -161,5 +161,13 @@ MUTATIONS = (
         ),
         control="NET-14",
         test="test_publishing.py::test_known_attacks_are_refused",
+    ),
+    Mutation(
+        name="half_of_the_one_stop_centre_is_away",
+        host="svc2-70",
+        break_command="systemctl stop sample_service@one_stop.service",
+        mend_command="systemctl start sample_service@one_stop.service",
+        control="INT-05",
+        test="test_integration.py::test_offices_reach_the_one_stop_centre",
     ),
 )

@@ -171,3 +171,41 @@ def test_policies_are_those_of_filters_of_both_families() -> None:
 def test_a_translation_of_addresses_is_found() -> None:
     assert translations([rule({"masquerade": None}, chain="postrouting")])
     assert translations([SAME]) == ()
+
+
+ADVERTS = Rule(
+    host="gw1",
+    chain="input",
+    family="ipv6",
+    protocol="vrrp",
+    ports=(),
+    sources=("fe80::/10",),
+    destinations=("ff02::12/128",),
+    interface_in="servers",
+    interface_out=None,
+    service="vrrp",
+    why="virtual_address",
+)
+
+
+def adverts(number: object, limit: int = 255) -> dict[str, Any]:
+    return rule(
+        meta("iifname", "servers"),
+        field("ip6", "saddr", {"prefix": {"addr": "fe80::", "len": 10}}),
+        field("ip6", "daddr", "ff02::12"),
+        meta("l4proto", number),
+        field("ip6", "hoplimit", limit),
+        ACCEPT,
+    )
+
+
+@pytest.mark.parametrize("number", [112, "vrrp"])
+def test_adverts_of_twins_have_no_port_and_equal_their_flow(number: object) -> None:
+    assert permissions([adverts(number)]) == planned([ADVERTS], "gw1")
+    assert unexplained([adverts(number)]) == ()
+
+
+@pytest.mark.parametrize("changed", [adverts(112, limit=64), adverts(47)])
+def test_what_only_looks_like_adverts_is_not_explained(changed: dict[str, Any]) -> None:
+    assert permissions([changed]) == frozenset()
+    assert len(unexplained([changed])) == 1
