@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from infra.database.ask import CLUSTER_PROGRAM, ENDPOINT_PROGRAM, Answer, Ask, Members, look_at
@@ -87,16 +88,14 @@ def _hold(cluster: Members, ask: Ask) -> None:
 def _order(cluster: Members, decision: Handover, ask: Ask) -> None:
     """Have the candidate lead; each endpoint lets its clients go on as soon as it sees that."""
     limit = HOLD_SECONDS + GRACE_SECONDS
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with ThreadPoolExecutor(max_workers=1) as pool, ExitStack() as on_failure:
         awaited = pool.submit(
             _everywhere, cluster.endpoints, ask, "await", decision.candidate, limit=limit
         )
-        try:
-            _switch(cluster, decision, ask, limit)
-        except BaseException:
-            # Or the endpoints would wait for a leader that does not come, and we for them.
-            _resume(cluster, ask)
-            raise
+        # Or the endpoints would wait for a leader that does not come, and we for them.
+        on_failure.callback(_resume, cluster, ask)
+        _switch(cluster, decision, ask, limit)
+        on_failure.pop_all()
         awaited.result()
 
 
