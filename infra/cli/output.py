@@ -177,7 +177,7 @@ def print_sites(sites: Sequence[SiteOutcome], titles: Mapping[str, str]) -> None
     out = console()
     out.print(table)
     for site in sites:
-        for sentence in site.sentences:
+        for sentence in (*site.sentences, *site.changes):
             out.print(f"  {sentence}", markup=False, soft_wrap=True)
     if not any(site.changed for site in sites) and all(site.outcome == "done" for site in sites):
         out.print("nothing had to be changed on any host")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from infra.errors import ExitCode
 
 DONE, DEFERRED, FAILED = "done", "deferred", "failed"
+NAMED_ROLES = 8
+"""A host that more roles changed is told with their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class HostOutcome:
     outcome: str
     changed: int = 0
     sentence: str = ""
+    roles: tuple[str, ...] = ()
+    """The roles that changed something there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,14 @@ class SiteOutcome:
     outcome: str
     changed: int
     sentences: tuple[str, ...]
+    changes: tuple[str, ...] = ()
+    """For each changed host, by which roles."""
+
+
+def _changes(one: HostOutcome) -> str:
+    """What changed on a host, as people read it: by name where it is little."""
+    roles = ", ".join(one.roles) if len(one.roles) <= NAMED_ROLES else f"{len(one.roles)} roles"
+    return f"{one.host}: changed by {roles or 'a task of no role'}"
 
 
 def site_outcomes(
@@ -49,6 +61,7 @@ def site_outcomes(
                 outcome=worst,
                 changed=sum(one.changed for one in own),
                 sentences=tuple(one.sentence for one in own if one.sentence),
+                changes=tuple(_changes(one) for one in own if one.changed),
             )
         )
     return tuple(found)

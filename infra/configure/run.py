@@ -28,6 +28,8 @@ class _Watcher:
     """The failed task of each host, by its identifier, and the sentence that says why."""
     unreachable: dict[str, str] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
+    roles: dict[str, dict[str, None]] = field(default_factory=dict)
+    """The roles that changed something, by host, in the order of the run."""
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Take one event."""
@@ -42,6 +44,8 @@ class _Watcher:
             self.report(f"{self.play}: {data.get('task', '')}")
         elif kind == "playbook_on_stats":
             self.stats = dict(data)
+        elif kind == "runner_on_ok" and data.get("res", {}).get("changed") and data.get("role"):
+            self.roles.setdefault(str(data["host"]), {})[str(data["role"])] = None
         elif kind in _FAILURES and not data.get("ignore_errors"):
             self._remember(data)
         elif kind == "runner_on_unreachable":
@@ -62,15 +66,16 @@ class _Watcher:
 
 def _outcome(host: str, stats: Mapping[str, Any], watcher: _Watcher) -> HostOutcome:
     changed = int(stats.get("changed", {}).get(host, 0))
+    roles = tuple(watcher.roles.get(host, {}))
     if host in watcher.unreachable:
         sentence = f"{host}: {watcher.unreachable[host]}; it is queued for the next run"
         return HostOutcome(host, DEFERRED, changed, sentence)
     if stats.get("failures", {}).get(host):  # a failure that a rescue mended is none
         _, sentence = watcher.reasons.get(host, ("", f"{host}: failed; log: {watcher.log}"))
-        return HostOutcome(host, FAILED, changed, sentence)
+        return HostOutcome(host, FAILED, changed, sentence, roles)
     if host not in stats.get("processed", {}):
         return HostOutcome(host, FAILED, 0, f"{host}: no play reached it; log: {watcher.log}")
-    return HostOutcome(host, DONE, changed)
+    return HostOutcome(host, DONE, changed, roles=roles)
 
 
 def configure_hosts(

@@ -17,7 +17,14 @@ SITES = {"70": ("gw1-70", "svc1-70"), "692": ("edge1-692",)}
 
 
 def outcome(host: str, word: str = "done", changed: int = 0) -> HostOutcome:
-    return HostOutcome(host, word, changed, "" if word == "done" else f"{host}: {word}")
+    sentence = "" if word == "done" else f"{host}: {word}"
+    return HostOutcome(host, word, changed, sentence, ("firewall",) if changed else ())
+
+
+def test_a_host_that_many_roles_changed_is_told_with_their_number() -> None:
+    many = HostOutcome("edge1-692", "done", 30, "", tuple(f"role_{number}" for number in range(9)))
+    (site,) = site_outcomes({"692": ("edge1-692",)}, {"edge1-692": many})
+    assert site.changes == ("edge1-692: changed by 9 roles",)
 
 
 def test_a_site_is_as_good_as_its_worst_host() -> None:
@@ -27,7 +34,13 @@ def test_a_site_is_as_good_as_its_worst_host() -> None:
         "edge1-692": outcome("edge1-692", "deferred"),
     }
     assert site_outcomes(SITES, outcomes) == (
-        SiteOutcome("70", "failed", 4, ("svc1-70: failed",)),
+        SiteOutcome(
+            "70",
+            "failed",
+            4,
+            ("svc1-70: failed",),
+            ("gw1-70: changed by firewall", "svc1-70: changed by firewall"),
+        ),
         SiteOutcome("692", "deferred", 0, ("edge1-692: deferred",)),
     )
 
