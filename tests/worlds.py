@@ -76,6 +76,16 @@ def plan_with_two_districts() -> Plan:
 
 
 @cache
+def plan_of_a_whole_data_centre() -> Plan:
+    """Derive the sample province with pairs, a database cluster and a published service."""
+    case = read_case(CASES / "whole.yml")
+    records = case.records().items()
+    functions = {name: FunctionRecord.model_validate(record) for name, record in records}
+    units, _ = parse_units((BASE / "units.csv").read_text(encoding="utf-8"), "units.csv")
+    return derive_plan(Province(parse_declaration(case.declaration(), "whole"), units, functions))
+
+
+@cache
 def province_without_districts() -> Province:
     """Load the two-tier province of after July 2025, with the real roles' records."""
     return load_province(CASES / "two_tier", ROLES)
