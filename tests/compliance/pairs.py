@@ -78,3 +78,21 @@ def is_standing_by(host: Host, plan: Plan, named_machine: NamedMachine) -> bool:
     """Whether a gateway leaves the traffic to its twin now."""
     site = plan.site(host.site)
     return host.is_router and active_router(site, named_machine) != host.name
+
+
+def the_one_voice(where: str, heard: list[list[object]], router_id: int) -> str:
+    """Who speaks for the planned router: one sender in each family, in VRRP version 3.
+
+    Other groups may speak on the same leg.
+    """
+    found = {}
+    for family in ("ipv4", "ipv6"):
+        own = [one for one in heard if one[0] == family and one[3] == router_id]
+        senders = {str(one[1]) for one in own}
+        assert len(senders) == 1, (
+            f"{where}: {family} adverts come from {listed(sorted(senders))}; one carrier sends them"
+        )
+        versions = {one[2] for one in own}
+        assert versions == {3}, f"{where}: {family} adverts are of version {versions}; 3 it must be"
+        found[family] = senders.pop()
+    return found["ipv4"]

@@ -79,22 +79,18 @@ def ask(settings: dict, url: str, method: str, path: str, *, known: bool) -> int
         one.close()
 
 
-def rights(settings: dict, other: str) -> dict:
-    """By host of a repository: the status of what must work and of what must not."""
-    month = months(dt.datetime.now(dt.UTC))[0]
-    own = f"/{settings['name']}/{month}"
+def rights(settings: dict, url: str, other: str) -> dict:
+    """The status of what must work and of what must not; on the first of a month, of the last."""
+    for month in months(dt.datetime.now(dt.UTC)):
+        own = f"/{settings['name']}/{month}"
+        read = ask(settings, url, "HEAD", f"{own}/config", known=True)
+        if read == 200:
+            break
     return {
-        repository["host"]: {
-            "read": ask(settings, repository["url"], "HEAD", f"{own}/config", known=True),
-            "delete": ask(
-                settings, repository["url"], "DELETE", f"{own}/snapshots/{MADE_UP}", known=True
-            ),
-            "read_of_another": ask(
-                settings, repository["url"], "HEAD", f"/{other}/{month}/config", known=True
-            ),
-            "read_unknown": ask(settings, repository["url"], "HEAD", f"{own}/config", known=False),
-        }
-        for repository in settings["repositories"]
+        "read": read,
+        "delete": ask(settings, url, "DELETE", f"{own}/snapshots/{MADE_UP}", known=True),
+        "read_of_another": ask(settings, url, "HEAD", f"/{other}/{month}/config", known=True),
+        "read_unknown": ask(settings, url, "HEAD", f"{own}/config", known=False),
     }
 
 
@@ -105,7 +101,10 @@ def main() -> None:
     if order == "snapshots":
         answer = sent(settings)
     elif order == "rights":
-        answer = rights(settings, rest[0])
+        answer = {
+            repository["host"]: rights(settings, repository["url"], rest[0])
+            for repository in settings["repositories"]
+        }
     else:
         answer = hashlib.sha256((FOLDER / "encryption_key").read_bytes().strip()).hexdigest()
     json.dump(answer, sys.stdout)

@@ -2,7 +2,7 @@
 
 import pytest
 from harness import CouldNotCheck, Machine, Reply
-from pairs import Group, carrier, groups_of
+from pairs import Group, carrier, groups_of, the_one_voice
 from worlds import declared_plan
 
 from infra.plan.types import Dual
@@ -62,3 +62,29 @@ def test_gateways_share_every_leg_in_both_families() -> None:
 
 def test_an_address_that_nobody_else_may_carry_is_no_group() -> None:
     assert groups_of(declared_plan("lab").site("692")) == ()
+
+
+HEARD = [
+    ["ipv4", "10.1.3.2", 3, 1, 150],
+    ["ipv4", "10.1.3.11", 3, 10, 150],
+    ["ipv6", "fe80::2", 3, 1, 150],
+]
+
+
+def test_other_groups_on_a_leg_are_not_confused() -> None:
+    assert the_one_voice("here", HEARD, 1) == "10.1.3.2"
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        HEARD[:2],
+        [*HEARD, ["ipv4", "10.1.3.3", 3, 1, 140]],
+        [["ipv4", "10.1.3.2", 2, 1, 150], HEARD[2]],
+        [],
+    ],
+    ids=["one_family", "two_voices", "old_version", "silence"],
+)
+def test_anything_but_one_voice_in_both_families_fails(heard: list[list[object]]) -> None:
+    with pytest.raises(AssertionError):
+        the_one_voice("here", heard, 1)
