@@ -61,7 +61,7 @@ def test_clients_that_cannot_be_held_stop_it_before_anything_changes() -> None:
 
 def test_clients_go_on_when_the_cluster_refuses() -> None:
     world = World(obeys=False)
-    with pytest.raises(ProvinceError, match="refused to hand over from db1-70 to db2-70: Swi"):
+    with pytest.raises(ProvinceError, match="did not hand over from db1-70 to db2-70: Swi"):
         run(world)
     assert world.leader == "db1-70"
     assert world.everybody_goes_on()
