@@ -22,6 +22,7 @@ from infra.model.units import COLUMNS, parse_units
 from infra.plan import Host, Plan, Site, derive_plan, digest
 from infra.plan.diagram import svg
 
+BASIC_PRIORITIES = frozenset({"required", "important"})
 TIER_KEYS = frozenset({"tier", "tiers"})
 
 
@@ -223,6 +224,26 @@ def test_addresses_are_static(machine: Machine, seen: Seen) -> None:
 
     seen(f"addresses that somebody leased or announced: {listed(dynamic)}")
     assert not dynamic, f"{machine.name}: {listed(dynamic)} are not its own; addresses are static"
+
+
+@pytest.mark.control("MOD-06")
+def test_software_is_on_the_approved_list(
+    machine: Machine, target: Host, world: World, seen: Seen
+) -> None:
+    """What somebody asked for is declared or part of every Debian; the rest is needed by that."""
+    form = "${Package} ${Priority} ${Essential}\n"
+    rows = [line.split() for line in machine.ask("dpkg-query", "--show", "-f", form).splitlines()]
+    basic = {row[0] for row in rows if row[1] in BASIC_PRIORITIES or row[2:] == ["yes"]}
+    approved = {*world.plan.packages, *world.plan.first_contact_packages}
+    wanted = {name.partition(":")[0] for name in machine.ask("apt-mark", "showmanual").split()}
+    plan = machine.ask("apt-get", "--simulate", "--quiet", "autoremove").splitlines()
+    unneeded = sorted(line.split()[1] for line in plan if line.startswith("Remv "))
+
+    seen(f"{target.name}: {len(rows)} packages, {len(wanted)} asked for, {len(basic)} basic")
+    assert wanted, f"{machine.name}: apt knows of no package that anybody asked for"
+    strange = sorted(wanted - approved - basic)
+    assert not strange, f"{machine.name}: {listed(strange)} are on no function's list; remove them"
+    assert not unneeded, f"{machine.name}: {listed(unneeded)} are needed by nothing; remove them"
 
 
 @pytest.mark.control("MOD-07")

@@ -59,7 +59,9 @@ def test_tunnels_carry_one_site_each(
         f"{listed(tunnel.spoke.prefixes.both())} alone is its own"
     )
     for (one, first), (other, second) in itertools.combinations(found.items(), 2):
-        assert not first & second, f"{hub.name}: {one} and {other} share {listed(first & second)}"
+        assert not first & second, (
+            f"{hub.name}: {one} and {other} share {listed(sorted(first & second))}"
+        )
 
 
 @pytest.mark.control("WAN-07")
