@@ -125,8 +125,10 @@ def test_switchover_asks_first(desk: Desk, said: str, leader: str) -> None:
         ),
         (
             ["switchover", "sample", "main", "--to", "db4-70", "--yes"],
-            "--to db4-70: is no member of the cluster 'main'; did you mean 'db3-70'?; "
-            + "nothing was touched",
+            (
+                "--to db4-70: is no member of the cluster 'main'; did you mean 'db3-70'?; "
+                "nothing was touched"
+            ),
         ),
         (
             ["switchover", "sample", "main", "--to", "db1-70", "--yes"],
