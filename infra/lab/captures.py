@@ -75,8 +75,12 @@ def capture(
     said.unlink()
     if code != 0:
         path.unlink()
-        kind = RefusedError if "syntax error" in told or "expression" in told else LabError
-        raise kind(f"{machine} {interface}: the capture ended with {code} and said {told!r}")
+        if "expression" in told:
+            raise RefusedError(f"filter {expression!r}: {told}; see pcap-filter(7)")
+        raise LabError(
+            f"{machine} {interface}: the capture ended with {code} and said {told!r}; "
+            "look at the interface and try again"
+        )
     return packets.count_packets(path)
 
 

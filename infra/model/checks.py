@@ -219,7 +219,7 @@ def _separate(path: str, hosts: list[PlacedHost]) -> Iterator[Finding]:
         holder = domains.setdefault(key, placed.name)
         if holder != placed.name:
             rule = f"{placed.name} shares the failure domain {domain!r} with {holder}"
-            yield Finding(path, "", rule, "give quorum members failure domains of their own")
+            yield Finding(path, "", rule, "place each in a failure domain of its own")
 
 
 def _needs_are_met(world: World) -> Iterator[Finding]:
