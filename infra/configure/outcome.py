@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.errors import ExitCode
 
@@ -22,6 +22,11 @@ class HostOutcome:
     sentence: str = ""
     roles: tuple[str, ...] = ()
     """The roles that changed something there."""
+
+    def after(self, earlier: HostOutcome) -> HostOutcome:
+        """Both results of a host that was configured twice in a run, as one."""
+        roles = tuple(dict.fromkeys((*earlier.roles, *self.roles)))
+        return replace(self, changed=earlier.changed + self.changed, roles=roles)
 
 
 @dataclass(frozen=True, slots=True)

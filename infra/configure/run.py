@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +28,8 @@ class _Watcher:
     """The failed task of each host, by its identifier, and the sentence that says why."""
     unreachable: dict[str, str] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
+    broke_off: bool = False
+    """Whether every host of a play failed: Ansible then leaves out the plays that follow."""
     roles: dict[str, dict[str, None]] = field(default_factory=dict)
     """The roles that changed something, by host, in the order of the run."""
 
@@ -42,6 +44,8 @@ class _Watcher:
             self.report(self.play)
         elif kind == "playbook_on_task_start":
             self.report(f"{self.play}: {data.get('task', '')}")
+        elif kind == "playbook_on_no_hosts_remaining":
+            self.broke_off = True
         elif kind == "playbook_on_stats":
             self.stats = dict(data)
         elif kind == "runner_on_ok" and data.get("res", {}).get("changed") and data.get("role"):
@@ -90,6 +94,9 @@ def configure_hosts(
 ) -> dict[str, HostOutcome]:
     """Apply (or, in check mode, foretell) the roles on the given hosts.
 
+    Where every host of a play fails, Ansible leaves out the plays that follow, for everybody; the
+    hosts that did not fail are then configured again without the others, to the end.
+
     Args:
         root: the checkout, where ansible.cfg stands.
         inventory: `inventories/<env>`.
@@ -104,26 +111,36 @@ def configure_hosts(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     artifacts.mkdir(parents=True, exist_ok=True)
-    watcher = _Watcher(report, log)
-    words = command_line(options)
-    # A folder of its own: the runner keeps variables and environment there and reads old ones back.
-    with TemporaryDirectory(prefix="run_", dir=artifacts) as folder:
+    outcomes: dict[str, HostOutcome] = {}
+    left = options.hosts
+    while left:
+        watcher = _Watcher(report, log)
         job = {
-            "private_data_dir": folder,
             "project_dir": str(root),
             "playbook": str(PLAYBOOK),
             "inventory": str(inventory),
             "extravars": dict(variables),
-            "cmdline": " ".join(words),
+            "cmdline": " ".join(command_line(replace(options, hosts=left))),
             "envvars": {"ANSIBLE_CONFIG": str(root / "ansible.cfg")},
             "quiet": True,
         }
-        status = run_in_worker(job, Path(folder), watcher)
-    stats = watcher.stats
-    if not stats:
+        _run_once(job, artifacts, watcher)
+        for host in left:
+            now = _outcome(host, watcher.stats, watcher)
+            outcomes[host] = now.after(outcomes[host]) if host in outcomes else now
+        good = tuple(host for host in left if outcomes[host].outcome == DONE)
+        left = good if watcher.broke_off and len(good) < len(left) else ()
+    return {host: outcomes[host] for host in options.hosts}
+
+
+def _run_once(job: Mapping[str, Any], artifacts: Path, watcher: _Watcher) -> None:
+    # A folder of its own: the runner keeps variables and environment there and reads old ones back.
+    with TemporaryDirectory(prefix="run_", dir=artifacts) as folder:
+        status = run_in_worker({**job, "private_data_dir": folder}, Path(folder), watcher)
+    if not watcher.stats:
+        log = watcher.log
         said = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
         raise ConfigureError(
             f"ansible-playbook: ended as {status} before any host was processed "
             f"({' '.join(said) or 'it said nothing'}); log: {log}"
         )
-    return {host: _outcome(host, stats, watcher) for host in options.hosts}

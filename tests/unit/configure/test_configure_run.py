@@ -170,3 +170,32 @@ def test_a_run_that_ends_before_any_host_is_an_error(
         "ansible-playbook: ended as failed before any host was processed (The command was not "
         f"found or was not executable: ansible-playbook.); log: {checkout.log}"
     )
+
+
+BREAKING = """---
+- name: Fail on every host that it has
+  hosts: failed1-70
+  gather_facts: false
+  tasks:
+    - name: Stop
+      ansible.builtin.fail:
+        msg: "disk is full; make room"
+- name: Come later
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Change something
+      ansible.builtin.debug:
+        msg: reached
+      changed_when: true
+"""
+
+
+def test_a_play_that_fails_on_all_its_hosts_keeps_the_others_from_nothing(tmp_path: Path) -> None:
+    outcomes = make_checkout(tmp_path, BREAKING).run(("changed1-70", "failed1-70", "healed1-70"))
+
+    assert {host: (one.outcome, one.changed) for host, one in outcomes.items()} == {
+        "changed1-70": ("done", 1),
+        "failed1-70": ("failed", 0),
+        "healed1-70": ("done", 1),
+    }
