@@ -107,9 +107,7 @@ def join(settings: Settings, endpoint: str) -> None:
         etcdctl(endpoint, "member", "remove", f"{former['ID']:x}")
     if former is None or former.get("name"):
         etcdctl(endpoint, "member", "add", name, f"--peer-urls={own}")
-    others = [
-        f"{one['name']}={one['peerURLs'][0]}" for one in known if own not in one["peerURLs"]
-    ]
+    others = [f"{one['name']}={one['peerURLs'][0]}" for one in known if own not in one["peerURLs"]]
     JOIN.write_text(
         "ETCD_INITIAL_CLUSTER_STATE=existing\n"
         f"ETCD_INITIAL_CLUSTER={','.join([*others, f'{name}={own}'])}\n"
@@ -134,7 +132,9 @@ def restart_reasons() -> list[str]:
     """Answers what was written after the daemon started."""
     if is_active() != "active":
         return []
-    shown = run(["systemctl", "show", "--timestamp=unix", "--value", "-p", "ExecMainStartTimestamp", UNIT])
+    shown = run(
+        ["systemctl", "show", "--timestamp=unix", "--value", "-p", "ExecMainStartTimestamp", UNIT]
+    )
     started = int(shown.strip().removeprefix("@"))
     return [
         f"{path} is newer than the daemon"

@@ -18,7 +18,9 @@ DEPUTIES = """
     SELECT roleid::regrole::text, member::regrole::text FROM pg_auth_members
     WHERE set_option AND NOT inherit_option"""
 
-GRANTS = "SELECT CASE grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(grantee) END, privilege_type"
+GRANTS = (
+    "SELECT CASE grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(grantee) END, privilege_type"
+)
 
 DATABASES = "SELECT datname, pg_get_userbyid(datdba), datconnlimit FROM pg_database"
 

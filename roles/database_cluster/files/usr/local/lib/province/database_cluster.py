@@ -58,7 +58,12 @@ class Manager:
         self.trust.load_cert_chain(PKI / "database/chain.pem", PKI / "database/key.pem")
 
     def ask(
-        self, host: str, path: str, method: str = "GET", body: object = None, limit: float = ANSWER_SECONDS
+        self,
+        host: str,
+        path: str,
+        method: str = "GET",
+        body: object = None,
+        limit: float = ANSWER_SECONDS,
     ) -> Any:
         """Answers what a member says, whatever the code: a replica's answer is an answer too."""
         request = urllib.request.Request(  # noqa: S310 always https
@@ -116,7 +121,9 @@ def main(arguments: list[str]) -> None:
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
     try:
-        for line in (look if arguments == ["look"] else apply)(manager, settings, roles["verifiers"]):
+        for line in (look if arguments == ["look"] else apply)(
+            manager, settings, roles["verifiers"]
+        ):
             print(line, flush=True)
     except RefusedError as refusal:
         sys.exit(f"database cluster {settings['cluster']} on {settings['name']}: {refusal}")

@@ -110,9 +110,7 @@ def _everything(owner: str) -> Grants:
     return frozenset((owner, one) for one in ("CONNECT", "CREATE", "TEMPORARY"))
 
 
-def changes(
-    seen: Cluster, ought: Cluster, verifiers: Mapping[str, str]
-) -> Iterator[Change]:
+def changes(seen: Cluster, ought: Cluster, verifiers: Mapping[str, str]) -> Iterator[Change]:
     """What to do, in the order in which it can be done."""
     for name, role in ought.roles.items():
         yield from _role_changes(name, seen.roles.get(name), role)
@@ -149,7 +147,9 @@ def _role_changes(name: str, seen: Role | None, ought: Role) -> Iterator[Change]
     for setting in sorted(ought.settings - seen.settings):
         key, value = setting.split("=", 1)
         yield Change(
-            f"role {name}: {key} {value}", "postgres", f"ALTER ROLE \"{name}\" SET {key} = '{value}'"
+            f"role {name}: {key} {value}",
+            "postgres",
+            f"ALTER ROLE \"{name}\" SET {key} = '{value}'",
         )
 
 
