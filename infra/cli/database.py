@@ -18,9 +18,9 @@ from infra.cli.provisioning import applied_plan
 from infra.database import (
     Ask,
     Clock,
+    Cluster,
     Ended,
     Handover,
-    Members,
     Seen,
     Unanswered,
     ask_over_ssh,
@@ -41,15 +41,15 @@ Name = Annotated[str, typer.Argument(metavar="ENV")]
 Json = Annotated[bool, typer.Option("--json", help="Data for programs on standard output.")]
 
 
-def clusters_of(plan: Plan) -> dict[str, Members]:
+def clusters_of(plan: Plan) -> dict[str, Cluster]:
     """The applied clusters by name, each with its members and its endpoints."""
     return {
-        one.name: Members(one.name, one.members, one.endpoint.hosts if one.endpoint else ())
+        one.name: Cluster(one.name, one.members, one.endpoint.hosts if one.endpoint else ())
         for one in plan.clusters
     }
 
 
-def require_cluster(environment: Environment, name: str) -> Members:
+def require_cluster(environment: Environment, name: str) -> Cluster:
     """The cluster of that name in what was applied last.
 
     Raises:
@@ -64,7 +64,7 @@ def require_cluster(environment: Environment, name: str) -> Members:
     return known[name]
 
 
-def seen_data(cluster: Members, seen: Seen) -> dict[str, Any]:
+def seen_data(cluster: Cluster, seen: Seen) -> dict[str, Any]:
     """A cluster as other programs read it."""
     return {
         "cluster": cluster.name,
@@ -77,7 +77,7 @@ def seen_data(cluster: Members, seen: Seen) -> dict[str, Any]:
     }
 
 
-def print_seen(cluster: Members, seen: Seen, out: Console) -> None:
+def print_seen(cluster: Cluster, seen: Seen, out: Console) -> None:
     """The same for people: the members, the endpoints, what is wrong."""
     members = Table("member", "role", "state", "timeline", "behind (MB)")
     for one in seen.cluster.members:
@@ -129,7 +129,7 @@ def status(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _preview(cluster: Members, seen: Seen, decision: Handover) -> None:
+def _preview(cluster: Cluster, seen: Seen, decision: Handover) -> None:
     """Say to people, beside the data for programs, what is and what will be."""
     people = Console(stderr=True, highlight=False)
     print_seen(cluster, seen, people)
@@ -141,7 +141,7 @@ def _preview(cluster: Members, seen: Seen, decision: Handover) -> None:
     )
 
 
-def _agree(cluster: Members) -> None:
+def _agree(cluster: Cluster) -> None:
     try:
         agreed = typer.confirm("Hand over now?", err=True)
     except typer.Abort:
@@ -150,7 +150,7 @@ def _agree(cluster: Members) -> None:
         raise RefusedError(f"cluster {cluster.name!r}: nobody agreed; nothing was touched")
 
 
-def _carry_out(environment: Environment, cluster: Members, decision: Handover, ask: Ask) -> Ended:
+def _carry_out(environment: Environment, cluster: Cluster, decision: Handover, ask: Ask) -> Ended:
     """Hand over under the journal, so that it stays on record how it ended."""
     moment = now()
     run = f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
@@ -169,7 +169,7 @@ def _carry_out(environment: Environment, cluster: Members, decision: Handover, a
     return ended
 
 
-def _print_ended(cluster: Members, ended: Ended, *, as_json: bool) -> None:
+def _print_ended(cluster: Cluster, ended: Ended, *, as_json: bool) -> None:
     if as_json:
         data = seen_data(cluster, ended.seen)
         data |= {"leader": ended.leader, "held_seconds": round(ended.held_seconds, 2)}
@@ -193,20 +193,20 @@ def switchover(
 ) -> None:
     """Have another member lead; clients wait for some seconds and see no error."""
     environment = find_environment(name)
-    members = require_cluster(environment, cluster)
-    if to is not None and to not in members.hosts:
+    chosen = require_cluster(environment, cluster)
+    if to is not None and to not in chosen.hosts:
         raise RefusedError(
-            f"--to {to}: is no member of the cluster {cluster!r}; {nearest(to, members.hosts)}; "
+            f"--to {to}: is no member of the cluster {cluster!r}; {nearest(to, chosen.hosts)}; "
             "nothing was touched"
         )
     ask = ask_over_ssh(environment.ssh_config)
     with hold_lock(environment.state, VERB, now()):
-        seen = look_at(members, ask)
-        decision = decide(cluster, members.hosts, seen, to)
-        _preview(members, seen, decision)
+        seen = look_at(chosen, ask)
+        decision = decide(cluster, chosen.hosts, seen, to)
+        _preview(chosen, seen, decision)
         if not yes:
-            _agree(members)
-        ended = _carry_out(environment, members, decision, ask)
-    _print_ended(members, ended, as_json=as_json)
+            _agree(chosen)
+        ended = _carry_out(environment, chosen, decision, ask)
+    _print_ended(chosen, ended, as_json=as_json)
     if ended.faults:
         raise typer.Exit(ExitCode.FAILED)

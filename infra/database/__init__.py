@@ -5,7 +5,7 @@ one thing that this room knows of them: Patroni's own command on a member, and t
 endpoint's role installs.
 """
 
-from infra.database.ask import Answer, Ask, Members, ask_over_ssh, look_at
+from infra.database.ask import Answer, Ask, Cluster, ask_over_ssh, look_at
 from infra.database.handover import Clock, Ended, hand_over
 from infra.database.judge import Handover, decide, faults
 from infra.database.views import ClusterView, EndpointView, Member, Seen, Unanswered
@@ -14,12 +14,12 @@ __all__ = [
     "Answer",
     "Ask",
     "Clock",
+    "Cluster",
     "ClusterView",
     "Ended",
     "EndpointView",
     "Handover",
     "Member",
-    "Members",
     "Seen",
     "Unanswered",
     "ask_over_ssh",

@@ -40,7 +40,7 @@ Ask = Callable[[str, Sequence[str], float], Answer]
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class Cluster:
     """The cluster as the verbs need it: who may lead, and through whom clients come."""
 
     name: str
@@ -70,7 +70,7 @@ def ask_over_ssh(ssh_config: Path) -> Ask:
     return ask
 
 
-def look_at(cluster: Members, ask: Ask) -> Seen:
+def look_at(cluster: Cluster, ask: Ask) -> Seen:
     """Ask the first member that answers for the cluster, and every endpoint for itself.
 
     Raises:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from infra.database.ask import CLUSTER_PROGRAM, ENDPOINT_PROGRAM, Answer, Ask, Members, look_at
+from infra.database.ask import CLUSTER_PROGRAM, ENDPOINT_PROGRAM, Answer, Ask, Cluster, look_at
 from infra.database.judge import Handover, faults
 from infra.database.views import Seen
 from infra.errors import ProvinceError
@@ -43,7 +43,7 @@ class Ended:
 
 
 def hand_over(
-    cluster: Members, decision: Handover, ask: Ask, clock: Clock, report: Callable[[str], None]
+    cluster: Cluster, decision: Handover, ask: Ask, clock: Clock, report: Callable[[str], None]
 ) -> Ended:
     """Hold the clients at every endpoint, have the candidate lead, let the clients go on.
 
@@ -76,7 +76,7 @@ def _everywhere(hosts: Sequence[str], ask: Ask, *words: str, limit: float) -> di
         return dict(zip(hosts, answers, strict=True))
 
 
-def _hold(cluster: Members, ask: Ask) -> None:
+def _hold(cluster: Cluster, ask: Ask) -> None:
     limit = HOLD_SECONDS
     answers = _everywhere(cluster.endpoints, ask, "pause", str(HOLD_SECONDS), limit=limit)
     refused = [f"{host}: {one.reason}" for host, one in answers.items() if one.code != 0]
@@ -87,7 +87,7 @@ def _hold(cluster: Members, ask: Ask) -> None:
         )
 
 
-def _order(cluster: Members, decision: Handover, ask: Ask) -> None:
+def _order(cluster: Cluster, decision: Handover, ask: Ask) -> None:
     """Have the candidate lead; each endpoint lets its clients go on as soon as it sees that."""
     limit = HOLD_SECONDS + GRACE_SECONDS
     with ThreadPoolExecutor(max_workers=1) as pool, ExitStack() as on_failure:
@@ -101,7 +101,7 @@ def _order(cluster: Members, decision: Handover, ask: Ask) -> None:
         awaited.result()
 
 
-def _switch(cluster: Members, decision: Handover, ask: Ask, limit: float) -> None:
+def _switch(cluster: Cluster, decision: Handover, ask: Ask, limit: float) -> None:
     words = ["switchover", cluster.name, "--leader", decision.leader]
     words += ["--candidate", decision.candidate, "--force"]
     answer = ask(decision.leader, [*CLUSTER_PROGRAM, *words], limit)
@@ -115,7 +115,7 @@ def _switch(cluster: Members, decision: Handover, ask: Ask, limit: float) -> Non
         )
 
 
-def _resume(cluster: Members, ask: Ask) -> list[str]:
+def _resume(cluster: Cluster, ask: Ask) -> list[str]:
     """Let the clients go on everywhere; a sentence for each endpoint that could not be told."""
     answers = _everywhere(cluster.endpoints, ask, "resume", limit=HOLD_SECONDS)
     return [
@@ -126,7 +126,7 @@ def _resume(cluster: Members, ask: Ask) -> list[str]:
     ]
 
 
-def _conclude(cluster: Members, decision: Handover, held: float, ask: Ask, clock: Clock) -> Ended:
+def _conclude(cluster: Cluster, decision: Handover, held: float, ask: Ask, clock: Clock) -> Ended:
     """Look until everything is well under the new leader, or the time for it is over."""
     limit = clock.seconds() + RECOVERY_SECONDS
     while True:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-from infra.database import Answer, Members
+from infra.database import Answer, Cluster
 
-MAIN = Members("main", ("db1-70", "db2-70", "db3-70"), ("svc1-70", "svc2-70"))
+MAIN = Cluster("main", ("db1-70", "db2-70", "db3-70"), ("svc1-70", "svc2-70"))
 ADDRESSES = ("10.70.4.20", "fd70:0:0:4::20")
 
 
