@@ -31,7 +31,8 @@ SELECT format(
             string_agg(format('max(%I)::timestamptz', attname), ', '))
          FROM pg_attribute
          WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
-           AND atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)),
+           AND atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+         HAVING count(*) > 0),
         'NULL'),
     nspname,
     relname)

@@ -6,8 +6,10 @@
     file_backup.py registered             notes that they all know it now
 
 Every month begins a repository of its own, <url>/<host>/<year>-<month>: the repository's host
-forgets a month as a whole and needs no key for it. What was sent last stands in
-/var/lib/province/backup/last.json. Every failure is a sentence and a failed exit.
+forgets a month as a whole and needs no key for it. One that does not open (made with a key that is
+no longer this host's, or begun and never finished) stays as it is, and <year>-<month>-2 begins.
+What was sent last stands in /var/lib/province/backup/last.json. Every failure is a sentence and a
+failed exit.
 """
 
 import fcntl
@@ -26,6 +28,7 @@ RESULTS = Path("/var/lib/province/backup")
 LAST, REGISTERED = RESULTS / "last.json", RESULTS / "registered.json"
 CACHE = Path("/var/cache/file_backup")
 NO_REPOSITORY, INCOMPLETE, WRONG_KEY = 10, 3, 12
+MOST_REPOSITORIES = 9
 """Exit codes of restic, see restic(1)."""
 
 Settings = dict[str, Any]
@@ -77,31 +80,45 @@ def complaint(said: str) -> str:
     return str(message.get("message") or message.get("error") or lines[-1]).strip()
 
 
-def open_repository(environment: Mapping[str, str]) -> None:
-    """Sees that this month's repository is there and opens, or makes it.
+def opens(environment: Mapping[str, str]) -> bool:
+    """Sees that a repository is there and opens, or makes it; no when it is not ours to open.
 
     Raises:
-        FailedError: it neither opens nor can it be made.
+        FailedError: it could not be asked or made.
     """
     seen = restic(environment, "cat", "config")
     if seen.returncode == NO_REPOSITORY:
         seen = restic(environment, "init")
     if seen.returncode == 0:
-        return
-    where = environment["RESTIC_REPOSITORY"]
-    said = complaint(seen.stderr)
+        return True
+    where, said = environment["RESTIC_REPOSITORY"], complaint(seen.stderr)
+    if seen.returncode == WRONG_KEY or "is damaged" in said:
+        sys.stderr.write(f"<4>{where}: does not open with this host's key ({said})\n")
+        return False
     if "401" in said or "Unauthorized" in said:
         REGISTERED.unlink(missing_ok=True)
         raise FailedError(
-            f"{where}: does not know this host or its password; it has noted that: "
-            "run province configure, which registers it again"
-        )
-    if seen.returncode == WRONG_KEY:
-        raise FailedError(
-            f"{where}: was made with another encryption key; this host's key must be the one that "
-            "the controller's vault holds; run province configure"
+            f"{where}: does not know this host or its password; run province configure, which "
+            "registers it again"
         )
     raise FailedError(f"{where}: restic ended with {seen.returncode}: {said}")
+
+
+def open_repository(settings: Settings, url: str, month: str, password: str) -> dict[str, str]:
+    """Answers how this month's repository is reached: the first that opens or can be made.
+
+    Raises:
+        FailedError: none opens.
+    """
+    others = (f"{month}-{number}" for number in range(2, MOST_REPOSITORIES + 1))
+    for name in (month, *others):
+        environment = environment_of(settings, url, name, password)
+        if opens(environment):
+            return environment
+    raise FailedError(
+        f"{url}: none of {MOST_REPOSITORIES} repositories of {month} opens with this host's key; "
+        "compare the key with the one in the controller's vault"
+    )
 
 
 def summary_of(output: str) -> dict[str, Any]:
@@ -164,9 +181,8 @@ def send_all(settings: Settings, word: str) -> None:
     password, month = read_password(), month_of(datetime.now(UTC))
     results, failures = [], []
     for repository in settings["repositories"]:
-        environment = environment_of(settings, repository["url"], month, password)
         try:
-            open_repository(environment)
+            environment = open_repository(settings, repository["url"], month, password)
             results.append(send(environment, word, paths, settings) if paths else {})
         except FailedError as failure:
             failures.append(str(failure))

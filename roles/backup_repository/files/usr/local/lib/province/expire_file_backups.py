@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Removes copies of files that are older than their retention, without any key.
 
-A host begins a new repository with every month: /var/lib/file_backup/<host>/<year>-<month>. What is
-encrypted need not be opened to be forgotten: a month goes as a whole when its last day is further
-back than the retention. A host's newest month always stays, so that what no longer sends keeps its
-last copies.
+A host begins a new repository every month: /var/lib/file_backup/<host>/<year>-<month>, and with
+-2 behind it where the first does not open any more. What is encrypted need not be opened to be
+forgotten: a month goes as a whole when its last day is further back than the retention. A host's
+newest month always stays, so that what no longer sends keeps its last copies.
 """
 
 import json
@@ -17,11 +17,11 @@ from pathlib import Path
 
 SETTINGS = Path("/etc/province/backup_repository.json")
 STORE = Path("/var/lib/file_backup")
-MONTH = re.compile(r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])")
+MONTH = re.compile(r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])(-[2-9])?")
 
 
 def last_day(month: str) -> date | None:
-    """The last day of `2026-11`, or nothing where a name is no month."""
+    """The last day of `2026-11` or `2026-11-2`, or nothing where a name is no month."""
     found = MONTH.fullmatch(month)
     if found is None:
         return None

@@ -16,6 +16,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -37,7 +38,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 SEGMENT = re.compile(r"(?P<timeline>[0-9A-F]{8})(?P<log>[0-9A-F]{8})(?P<segment>[0-9A-F]{8})")
 SPARE_BYTES = 1 << 30
 """Room for the write-ahead log that is replayed, beside the database itself."""
-QUIET_SECONDS = 5
+QUIET_SECONDS, HEARTBEAT_SECONDS = 5, 10
 START_LIMIT_SECONDS, REPLAY_LIMIT_SECONDS = 600, 6 * 3600
 LIMITS = {
     "max_connections setting": "max_connections",
@@ -237,7 +238,7 @@ def position(text: str) -> int:
 
 def configuration(plan: Mapping[str, Any], limits: Mapping[str, str]) -> str:
     """The scratch server's own configuration: a standby that nobody else can reach."""
-    restore = f"/usr/bin/pgbackrest --stanza={plan['cluster']} --pg1-path={plan['folder']}/data"
+    restore = shlex.join([*brought_back(plan), "archive-get", "%f"])
     lines = [
         f"data_directory = '{plan['folder']}/data'",
         f"hba_file = '{plan['folder']}/pg_hba.conf'",
@@ -250,7 +251,7 @@ def configuration(plan: Mapping[str, Any], limits: Mapping[str, str]) -> str:
         "ssl = off",
         "shared_buffers = 64MB",
         "max_parallel_workers_per_gather = 0",
-        f"restore_command = '{restore} archive-get %f \"%p\"'",
+        f"restore_command = '{restore} \"%p\"'",
         "recovery_target_timeline = 'latest'",
         *(f"{name} = {value}" for name, value in sorted(limits.items())),
     ]
@@ -260,6 +261,12 @@ def configuration(plan: Mapping[str, Any], limits: Mapping[str, str]) -> str:
             "recovery_target_action = 'pause'",
         ]
     return "\n".join(lines) + "\n"
+
+
+def brought_back(plan: Mapping[str, Any]) -> list[str]:
+    """How pgBackRest is called for the scratch folder: as if the database stood on this host."""
+    where = [f"--stanza={plan['cluster']}", f"--pg1-path={plan['folder']}/data"]
+    return ["/usr/bin/pgbackrest", "--config=/etc/pgbackrest/restore.conf", *where]
 
 
 def limits_of(controldata: str) -> dict[str, str]:
@@ -287,8 +294,7 @@ def fetch(plan: Mapping[str, Any]) -> None:
     data = folder / "data"
     data.mkdir(mode=0o700)
     shutil.chown(data, ACCOUNT, ACCOUNT)
-    order = [f"--set={plan['backup']}", "--type=none", f"--pg1-path={data}", "--reset-pg1-host"]
-    run(["/usr/bin/pgbackrest", f"--stanza={plan['cluster']}", *order, "restore"])
+    run([*brought_back(plan), f"--set={plan['backup']}", "--type=none", "restore"])
     for name in ("recovery.signal", "standby.signal", "postmaster.pid"):
         (data / name).unlink(missing_ok=True)
     limits = limits_of(run([str(PROGRAMS / "pg_controldata"), str(data)]))
@@ -344,13 +350,18 @@ def wait_for(
     Raises:
         FailedError: the server ended, or the limit (seconds) has passed.
     """
-    until = time.monotonic() + limit
+    begin = time.monotonic()
+    told, until = begin, begin + limit
     while not look():
         if process.poll() is not None:
             raise FailedError(f"the scratch server ended before {what}")
         if time.monotonic() > until:
             raise FailedError(f"the scratch server took more than {limit:.0f} s before {what}")
-        time.sleep(0.5)
+        if time.monotonic() > told + HEARTBEAT_SECONDS:
+            # Also finds out whether anybody still listens: a broken pipe ends the work.
+            told = time.monotonic()
+            step("wait", f"for {told - begin:.0f} s, until {what}")
+        time.sleep(1)
 
 
 def answers(folder: Path) -> bool:
@@ -421,10 +432,9 @@ def restore(order: Order) -> dict[str, Any]:
             seconds = time.monotonic() - begin
             databases = look_at(folder, order["look"])
     except BaseException:
-        log = folder / "log"
-        said = log.read_text(errors="replace").splitlines()[-3:] if log.exists() else []
-        step("failed", f"the scratch server's last words: {'; '.join(said) or 'none'}")
+        said = last_words(folder / "log")
         shutil.rmtree(folder, ignore_errors=True)
+        step("failed", f"the scratch server's last words: {said}")
         raise
     return {
         "folder": str(folder),
@@ -435,6 +445,12 @@ def restore(order: Order) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "databases": databases,
     }
+
+
+def last_words(log: Path) -> str:
+    """The end of the server's log, without its answers to whoever asked too early."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "; ".join([line for line in lines if "is starting up" not in line][-3:]) or "none"
 
 
 def end(number: int, frame: FrameType | None) -> None:
