@@ -128,7 +128,8 @@ def configure_hosts(
         for host in left:
             now = _outcome(host, watcher.stats, watcher)
             outcomes[host] = now.after(outcomes[host]) if host in outcomes else now
-        good = tuple(host for host in left if outcomes[host].outcome == DONE)
+        stopped = {*watcher.unreachable, *watcher.stats.get("failures", {})}
+        good = tuple(host for host in left if host not in stopped)
         left = good if watcher.broke_off and len(good) < len(left) else ()
     return {host: outcomes[host] for host in options.hosts}
 

@@ -1,7 +1,7 @@
-"""The process that runs Ansible: a job in, its events out as JSON lines.
+"""Runs Ansible in a process of its own: a job in, its events out as JSON lines.
 
 ansible-runner forks, and a fork of a process in which gRPC (Pulumi's) has threads can crash its
-child before Ansible starts. This process holds neither: it is started fresh, and ends with its job.
+child before Ansible starts.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
-
-import ansible_runner
 
 Watch = Callable[[Mapping[str, Any]], None]
 
@@ -31,7 +29,7 @@ def run_in_worker(job: Mapping[str, Any], folder: Path, watch: Watch) -> str:
     """
     order = folder / "job.json"
     order.write_text(json.dumps(job), encoding="utf-8")
-    command = [sys.executable, "-m", "infra.configure.worker", str(order)]
+    command = [sys.executable, "-m", "infra.configure.worker_process", str(order)]
     root = Path(__file__).parents[2]
     status = ""
     with Popen(command, cwd=root, stdin=DEVNULL, stdout=PIPE, text=True) as worker:
@@ -42,18 +40,3 @@ def run_in_worker(job: Mapping[str, Any], folder: Path, watch: Watch) -> str:
             else:
                 status = str(message["status"])
     return status or f"exit {worker.returncode}"
-
-
-def _serve(order: Path) -> None:
-    def say(message: Mapping[str, Any]) -> bool:
-        sys.stdout.write(json.dumps(message, default=str) + "\n")
-        sys.stdout.flush()
-        return False  # nothing of it is kept in the runner's own artifacts
-
-    job = json.loads(order.read_text(encoding="utf-8"))
-    runner = ansible_runner.run(**job, event_handler=say)
-    say({"status": runner.status})
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
