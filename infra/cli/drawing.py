@@ -15,6 +15,7 @@ from infra.cli.progress import now
 from infra.compliance.view import readable_time
 from infra.errors import LabError
 from infra.lab.lab import Lab
+from infra.lab.vitals import is_running
 from infra.plan import Host, Plan
 from infra.plan.shapes import Live, State
 from infra.plan.types import Tunnel
@@ -62,7 +63,10 @@ def look(environment: Environment, plan: Plan) -> Live:
     gateways = {name for tunnel in plan.tunnels for name in tunnel.hub.hosts}
 
     def host_state(host: Host) -> State:
-        return _power(lab, host) if host.substrate == "lab" else _answer(environment, host)
+        if host.substrate == "lab":
+            return "up" if is_running(lab, host.name) else "down"
+        # Who does not answer may run behind a cut line: only an answer tells anything.
+        return "up" if _ssh(environment, host, ["true"]) is not None else "unknown"
 
     with ThreadPoolExecutor(WORKERS) as pool:
         hosts = _by_name(plan.hosts(), pool.map(host_state, plan.hosts()))
@@ -77,25 +81,13 @@ def _by_name(hosts: Iterable[Host], states: Iterable[State]) -> dict[str, State]
     return {host.name: state for host, state in zip(hosts, states, strict=True)}
 
 
-def _power(lab: Lab, host: Host) -> State:
-    try:
-        return "up" if lab.read_host(host.name).power == "running" else "down"
-    except LabError:  # it ended while we looked: what it is now is not known
-        return "unknown"
-
-
-def _answer(environment: Environment, host: Host) -> State:
-    # Who does not answer may run behind a cut line: only an answer tells anything.
-    return "up" if _ssh(environment, host, ["true"]) is not None else "unknown"
-
-
 def _tunnels(environment: Environment, lab: Lab, host: Host) -> frozenset[str] | None:
     if host.substrate != "lab":
         listing = _ssh(environment, host, ["sudo", "-n", *LIST_TUNNELS])
         return None if listing is None else standing(listing)
     try:
         done = lab.execute(host.name, LIST_TUNNELS)
-    except LabError:  # as for its power
+    except LabError:  # it ended, or hangs: what it would say is not known
         return None
     return standing(done.stdout) if done.returncode == 0 else None
 

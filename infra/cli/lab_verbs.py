@@ -25,7 +25,7 @@ from infra.lab.lab import Lab
 from infra.lab.links import cables, cut_cables
 from infra.lab.registry import list_labs
 from infra.lab.restarts import restart
-from infra.lab.vitals import read_vitals
+from infra.lab.vitals import is_running, read_vitals
 from infra.model import nearest
 
 MEBIBYTE = 1024 * 1024
@@ -117,14 +117,14 @@ def restart_verb(
         lab = _lab(environment)
         for host in hosts or ():
             _machine(environment, host)
-        power = {host: lab.read_host(host).power for host in hosts or lab.hosts()}
-        off = [host for host, state in power.items() if state != "running"]
+        wanted = tuple(dict.fromkeys(hosts or lab.hosts()))
+        off = [host for host in wanted if not is_running(lab, host)]
         if hosts and off:
             raise RefusedError(
                 f"{', '.join(off)}: not running, so there is nothing to restart; "
                 f"use province lab start {name} {off[0]}"
             )
-        outcome = restart(lab, [host for host in power if host not in off], hard=hard)
+        outcome = restart(lab, [host for host in wanted if host not in off], hard=hard)
     for host in off:
         print_plain(f"{host}: was off and stays so")
     for host, error in outcome.items():
@@ -169,7 +169,7 @@ def capture_verb(
     """Write the packets of one interface into a file that Wireshark reads, and print its path."""
     environment = find_environment(name)
     lab = _machine(environment, host, probe_points=True)
-    if host in lab.hosts() and lab.read_host(host).power != "running":
+    if host in lab.hosts() and not is_running(lab, host):
         raise RefusedError(f"{host}: is off and sends nothing; start it first")
     present = interfaces(lab, host)
     if interface not in present:
@@ -185,7 +185,7 @@ def _host_data(lab: Lab, host: str) -> dict[str, Any]:
     vitals = read_vitals(lab, host)
     return {
         "host": host,
-        "state": lab.read_host(host).power,
+        "state": "stopped" if vitals.uptime is None else "running",
         "uptime_seconds": None if vitals.uptime is None else int(vitals.uptime.total_seconds()),
         "memory_bytes": vitals.memory_bytes,
         "cut": list(cut_cables(lab, host)),

@@ -26,9 +26,14 @@ class Vitals:
     memory_bytes: int
 
 
+def is_running(lab: Lab, host: str) -> bool:
+    """Looks whether a host has a PID 1; nothing is asked inside of it."""
+    return processes.leader(_cgroup(lab, host)) is not None
+
+
 def read_vitals(lab: Lab, host: str) -> Vitals:
     """Looks at the processes of a host; a host that is off has none."""
-    cgroup = cgroups.mounted_hierarchy() / names.lab_prefix(lab.identifier) / host
+    cgroup = _cgroup(lab, host)
     leader = processes.leader(cgroup)
     if leader is None:
         return Vitals(None, 0)
@@ -53,6 +58,10 @@ def proportional_bytes(rollup: str) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _cgroup(lab: Lab, host: str) -> Path:
+    return cgroups.mounted_hierarchy() / names.lab_prefix(lab.identifier) / host
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import lab_world
@@ -23,8 +23,6 @@ from infra.lab import packets
 from infra.lab.driver import Machine
 from infra.lab.image import base_image
 from infra.lab.lab import Lab
-
-OLD = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +154,18 @@ def test_cut_and_heal_take_one_cable_or_all(lab: Lab, call: Call) -> None:
     assert not reaches(lab, "fd70:0:70:7::12")
     assert call("heal", "svc1-70").said == "svc1-70: healed management, servers\n"
     assert call("heal", "svc1-70") == Answer(0, "svc1-70: nothing was cut\n")
+    lab.wait_for_ssh("svc1-70", "controller")
+
+
+def test_the_driver_of_tests_restarts_and_cuts_alike(lab: Lab) -> None:
+    svc = Machine(lab, "svc1-70")
+    for hard in (False, True):
+        svc.check_output("touch /run/before")
+        svc.restart(hard=hard)
+        assert not svc.file("/run/before").exists
+    svc.cut()
+    assert not reaches(lab, "10.70.7.12")
+    svc.heal()
     lab.wait_for_ssh("svc1-70", "controller")
 
 
