@@ -28,8 +28,10 @@ class _Watcher:
     """The failed task of each host, by its identifier, and the sentence that says why."""
     unreachable: dict[str, str] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
-    broke_off: bool = False
-    """Whether every host of a play failed: Ansible then leaves out the plays that follow."""
+    playing: set[str] = field(default_factory=set)
+    """The hosts that the present play has begun with."""
+    stopped: set[str] = field(default_factory=set)
+    """The hosts that failed or could not be reached."""
     roles: dict[str, dict[str, None]] = field(default_factory=dict)
     """The roles that changed something, by host, in the order of the run."""
 
@@ -41,13 +43,15 @@ class _Watcher:
                 stream.write(event["stdout"] + "\n")
         if kind == "playbook_on_play_start":
             self.play = str(data.get("play", ""))
+            self.playing.clear()
             self.report(self.play)
         elif kind == "playbook_on_task_start":
             self.report(f"{self.play}: {data.get('task', '')}")
-        elif kind == "playbook_on_no_hosts_remaining":
-            self.broke_off = True
         elif kind == "playbook_on_stats":
             self.stats = dict(data)
+            self.stopped = {*data.get("failures", {}), *data.get("dark", {})}
+        elif kind == "runner_on_start":
+            self.playing.add(str(data["host"]))
         elif kind == "runner_on_ok" and data.get("res", {}).get("changed") and data.get("role"):
             self.roles.setdefault(str(data["host"]), {})[str(data["role"])] = None
         elif kind in _FAILURES and not data.get("ignore_errors"):
@@ -55,6 +59,11 @@ class _Watcher:
         elif kind == "runner_on_unreachable":
             message = str(data.get("res", {}).get("msg", "")).strip()
             self.unreachable[str(data["host"])] = message
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether every host of the last play failed: Ansible leaves out what would follow."""
+        return bool(self.playing) and self.playing <= self.stopped
 
     def _remember(self, data: Mapping[str, Any]) -> None:
         result = data.get("res", {})
@@ -128,8 +137,7 @@ def configure_hosts(
         for host in left:
             now = _outcome(host, watcher.stats, watcher)
             outcomes[host] = now.after(outcomes[host]) if host in outcomes else now
-        stopped = {*watcher.unreachable, *watcher.stats.get("failures", {})}
-        good = tuple(host for host in left if host not in stopped)
+        good = tuple(host for host in left if host not in watcher.stopped)
         left = good if watcher.broke_off and len(good) < len(left) else ()
     return {host: outcomes[host] for host in options.hosts}
 
