@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+import psycopg2.extensions
 from database_tenants import SUPERUSER, Change, Cluster, Database, Inside, Role
+
+Cursor = psycopg2.extensions.cursor
 
 SOCKETS = "/var/run/postgresql"
 LIMIT = "-c statement_timeout=60s"
@@ -34,7 +37,7 @@ SCHEMA_GRANTS = f"""
     {GRANTS} FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner)))
     WHERE nspname = 'public'"""
 
-# The owner's own privileges are always there and say nothing.
+# The owner's own privileges are always there and say nothing. All parts are constants of this file.
 DEFAULT_GRANTS = f"""
     WITH owner AS (SELECT oid FROM pg_roles WHERE rolname = %s)
     {GRANTS} FROM owner,
@@ -42,11 +45,11 @@ DEFAULT_GRANTS = f"""
             (SELECT defaclacl FROM pg_default_acl
              WHERE defaclrole = owner.oid AND defaclnamespace = 0 AND defaclobjtype = %s),
             acldefault(%s, owner.oid)))
-    WHERE grantee <> owner.oid"""
+    WHERE grantee <> owner.oid"""  # noqa: S608
 
 
 @contextmanager
-def connected(database: str) -> Iterator[Any]:
+def connected(database: str) -> Iterator[Cursor]:
     """A cursor on a database of this host, over its socket, each statement on its own."""
     connection = psycopg2.connect(host=SOCKETS, user=SUPERUSER, dbname=database, options=LIMIT)
     try:
@@ -89,7 +92,7 @@ def look_inside(database: str) -> Inside:
         )
 
 
-def rows(cursor: Any, query: str, *values: str) -> list[tuple[Any, ...]]:
+def rows(cursor: Cursor, query: str, *values: str) -> list[tuple[Any, ...]]:
     """Answers a query's rows."""
     cursor.execute(query, values)
     return cursor.fetchall()

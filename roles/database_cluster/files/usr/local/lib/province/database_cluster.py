@@ -3,7 +3,7 @@
 
     database_cluster.py look     says what `apply` would change
     database_cluster.py apply    waits until this member takes part; then, on the leader, brings the
-                                 cluster's settings and tenants in line and restarts what waits for it
+                                 cluster's settings and tenants in line and restarts what waits
 
 Rule 1: settings belong to the cluster and are the declared ones, whole; a pause is people's own.
 Rule 2: a member is restarted only while every other one takes part, and the leader last: the
@@ -28,6 +28,9 @@ from typing import Any
 
 from database_catalogue import carry_out, observe
 from database_tenants import Change, changes, undeclared, wanted
+
+Json = Any
+"""What a member answers."""
 
 SETTINGS = Path("/etc/province/database_cluster.json")
 ROLES = Path("/etc/province/database_roles.json")
@@ -64,9 +67,9 @@ class Manager:
         method: str = "GET",
         body: object = None,
         limit: float = ANSWER_SECONDS,
-    ) -> Any:
+    ) -> Json:
         """Answers what a member says, whatever the code: a replica's answer is an answer too."""
-        request = urllib.request.Request(  # noqa: S310 always https
+        request = urllib.request.Request(
             f"https://{self.members[host]}:{self.port}/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
@@ -206,13 +209,12 @@ def restart_due(manager: Manager, settings: Mapping[str, Any]) -> Iterator[str]:
         if not settings["restart_when_due"]:
             yield f"note: {name} waits for a restart; database_cluster_restart_when_due says no"
             continue
-        missing = manager.not_taking_part()
-        if missing:
-            raise RefusedError(
-                f"{name} waits for a restart, and {', '.join(missing)} does not take part; every "
-                "member is required, so that the cluster can be written to; mend that one, then "
-                "run this again"
-            )
+        wait_until(
+            lambda: not manager.not_taking_part(),
+            RESTART_SECONDS,
+            f"{name} waits for a restart, and not every member takes part; all are required, so "
+            "that the cluster can be written to; mend the one that does not, then run this again",
+        )
         manager.ask(name, "restart", "POST", {"restart_pending": True}, RESTART_SECONDS)
         wait_until(
             lambda: not manager.not_taking_part(),

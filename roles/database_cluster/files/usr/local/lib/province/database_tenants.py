@@ -34,12 +34,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What privileges are about: where the statement runs, on what, and its first words."""
+
+    whose: str
+    database: str
+    what: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """A role: what it is and what holds for its sessions."""
 
-    login: bool
-    connections: int
-    verifier: str | None
+    login: bool = False
+    connections: int = -1
+    verifier: str | None = None
     settings: frozenset[str] = frozenset()
 
 
@@ -83,11 +93,9 @@ def wanted(tenants: Sequence[Mapping[str, Any]], verifiers: Mapping[str, str]) -
         name, limit = tenant["database"], tenant["connections"]
         owner, write, read = (f"{name}_{part}" for part in ("owner", "write", "read"))
         timeout = f"statement_timeout={tenant['statement_timeout_seconds']}s"
-        roles[owner] = Role(False, -1, None)
-        roles[write] = Role(True, limit, verifiers[write], frozenset({timeout}))
-        roles[read] = Role(
-            True, limit, verifiers[read], frozenset({timeout, "default_transaction_read_only=on"})
-        )
+        roles[owner] = Role()
+        roles[write] = _login(limit, verifiers[write], timeout)
+        roles[read] = _login(limit, verifiers[read], timeout, "default_transaction_read_only=on")
         databases[name] = Database(
             owner,
             limit,
@@ -104,6 +112,12 @@ def wanted(tenants: Sequence[Mapping[str, Any]], verifiers: Mapping[str, str]) -
         )
     deputies = frozenset((f"{name}_owner", f"{name}_write") for name in inside)
     return Cluster(roles, deputies, databases, inside)
+
+
+def _login(connections: int, verifier: str, *settings: str) -> Role:
+    return Role(
+        login=True, connections=connections, verifier=verifier, settings=frozenset(settings)
+    )
 
 
 def _everything(owner: str) -> Grants:
@@ -135,7 +149,7 @@ def _role_changes(name: str, seen: Role | None, ought: Role) -> Iterator[Change]
     login = "LOGIN" if ought.login else "NOLOGIN"
     if seen is None:
         yield Change(f"role {name}: made", "postgres", f'CREATE ROLE "{name}"')
-        seen = Role(False, -1, None)
+        seen = Role()
     if (seen.login, seen.connections) != (ought.login, ought.connections):
         yield Change(
             f"role {name}: {login.lower()}, {ought.connections} connections",
@@ -181,7 +195,8 @@ def _database_changes(name: str, seen: Database | None, ought: Database) -> Iter
             "postgres",
             f'ALTER DATABASE "{name}" CONNECTION LIMIT {ought.connections}',
         )
-    yield from _grant_changes(name, "postgres", f'DATABASE "{name}"', seen.grants, ought.grants)
+    place = Place("cluster", "postgres", f'DATABASE "{name}"')
+    yield from _grant_changes(place, seen.grants, ought.grants)
 
 
 def _inside_changes(name: str, seen: Inside | None, ought: Inside) -> Iterator[Change]:
@@ -202,30 +217,27 @@ def _inside_changes(name: str, seen: Inside | None, ought: Inside) -> Iterator[C
             (ought.schema_owner if role == seen.schema_owner else role, privilege)
             for role, privilege in grants
         )
-    yield from _grant_changes(name, name, "SCHEMA public", grants, ought.schema_grants)
+    whose = f"database {name}"
+    yield from _grant_changes(Place(whose, name, "SCHEMA public"), grants, ought.schema_grants)
     for letter, kind in KINDS.items():
         before = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{ought.schema_owner}" '
-        yield from _grant_changes(
-            name, name, kind, seen.defaults[letter], ought.defaults[letter], before
-        )
+        place = Place(whose, name, kind, before)
+        yield from _grant_changes(place, seen.defaults[letter], ought.defaults[letter])
 
 
-def _grant_changes(  # noqa: PLR0913 the parts of one statement
-    name: str, database: str, what: str, seen: Grants, ought: Grants, before: str = ""
-) -> Iterator[Change]:
-    plain = what.replace('"', "")
-    whose = f"database {name}: " + ("" if database == "postgres" else f"{plain.lower()}: ")
+def _grant_changes(where: Place, seen: Grants, ought: Grants) -> Iterator[Change]:
+    plain = where.what.replace('"', "").lower()
     for role, privilege in sorted(seen - ought):
         yield Change(
-            f"{whose}{role} has no {privilege.lower()} any more",
-            database,
-            f"{before}REVOKE {privilege} ON {what} FROM {_quoted(role)}",
+            f"{where.whose}: {plain}: {role} has no {privilege.lower()} any more",
+            where.database,
+            f"{where.before}REVOKE {privilege} ON {where.what} FROM {_quoted(role)}",
         )
     for role, privilege in sorted(ought - seen):
         yield Change(
-            f"{whose}{role} has {privilege.lower()}",
-            database,
-            f"{before}GRANT {privilege} ON {what} TO {_quoted(role)}",
+            f"{where.whose}: {plain}: {role} has {privilege.lower()}",
+            where.database,
+            f"{where.before}GRANT {privilege} ON {where.what} TO {_quoted(role)}",
         )
 
 
