@@ -23,8 +23,9 @@ from infra.plan.types import Tunnel
 ASKING_SECONDS = 20
 WORKERS = 8
 LIST_TUNNELS = ("swanctl", "--list-sas")
-STANDS = re.compile(r"^(\S+): #\d+, ESTABLISHED\b")
-CARRIES = re.compile(r"^  \S+: #\d+, reqid \d+, INSTALLED\b")
+# While keys are exchanged anew, the old ones go on carrying.
+STANDS = re.compile(r"^(\S+): #\d+, (?:ESTABLISHED|REKEYING)\b")
+CARRIES = re.compile(r"^  \S+: #\d+, reqid \d+, (?:INSTALLED|REKEYING)\b")
 
 
 def standing(listing: str) -> frozenset[str]:

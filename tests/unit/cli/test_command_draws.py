@@ -20,7 +20,9 @@ site_692: #4, ESTABLISHED, IKEv2, 5d2b6f1a0c3e4d5f_i 8a9b0c1d2e3f4a5b_r*
     installed 61s ago, rekeying in 3201s, expires in 3899s
 site_689: #5, ESTABLISHED, IKEv2, 1111111111111111_i* 2222222222222222_r
   local  'gw-70.lab.internal' @ 198.51.100.1[4500]
-  site_689: #10, reqid 3, REKEYING, TUNNEL-in-UDP, ESP:AES_GCM_16-256
+  site_689: #10, reqid 3, INSTALLING, TUNNEL-in-UDP, ESP:AES_GCM_16-256
+site_688: #7, REKEYING, IKEv2, 4444444444444444_i* 5555555555555555_r
+  site_688: #12, reqid 5, REKEYING, TUNNEL-in-UDP, ESP:AES_GCM_16-256
 site_690: #6, CONNECTING, IKEv2, 3333333333333333_i* 0000000000000000_r
   site_690: #11, reqid 4, INSTALLED, TUNNEL, ESP:AES_GCM_16-256
 """
@@ -29,7 +31,7 @@ HERE, EMPTY = frozenset({"site_692"}), frozenset[str]()
 
 
 def test_a_tunnel_stands_when_its_association_and_a_child_do() -> None:
-    assert standing(LISTING) == {"site_692"}
+    assert standing(LISTING) == {"site_692", "site_688"}
     assert standing("") == frozenset()
 
 
