@@ -364,7 +364,7 @@ def test_a_setting_broken_by_hand_fails_its_control(
 
 
 def test_everything_comes_back_by_itself_after_a_power_cut() -> None:
-    province("lab", "restart", "lab", "--hard")
+    province("lab", "restart", "lab", "--all", "--hard")
     wait_until_whole()
 
     verdict = json.loads(province("verify", "lab", "--json").stdout)
