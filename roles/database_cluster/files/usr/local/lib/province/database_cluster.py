@@ -136,7 +136,7 @@ def look(
     manager: Manager, settings: Mapping[str, Any], verifiers: Mapping[str, str]
 ) -> Iterator[str]:
     """Says what would change; a member that does not answer could change nothing either."""
-    if not manager.leads():
+    if not takes_part(manager) or not manager.leads():
         return
     if manager.ask(manager.name, "config") != desired_settings(manager, settings):
         yield "changed: settings of the cluster"
