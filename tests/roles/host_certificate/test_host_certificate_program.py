@@ -115,7 +115,7 @@ class Host:
 
     def declare(self, *certificates: dict) -> None:
         settings = {
-            "authority": {"url": "https://ca.test", "crl_url": "http://ca.test/crl"},
+            "authority": {"url": "https://ca.test"},
             "certificates": certificates,
         }
         self.program.SETTINGS.write_text(json.dumps(settings))

@@ -1,11 +1,10 @@
 #!/usr/bin/python3
-"""Keeps this host's certificates: makes keys and requests, installs, renews, fetches revocations.
+"""Keeps this host's certificates: makes keys and requests, installs and renews.
 
     host_certificate.py look       JSON of what is missing or says the wrong thing; changes nothing
     host_certificate.py request    the same with a request for each, made with a new key
     host_certificate.py install    installs the signed certificates given as JSON on standard input
     host_certificate.py renew      renews what has passed two thirds of its lifetime, with a new key
-    host_certificate.py fetch      fetches the revocation list
 
 A certificate lies in a folder with its key; /etc/province/pki/<name> is a link to the folder in
 force, exchanged in one step, so nobody ever sees a key beside another key's certificate.
@@ -43,7 +42,7 @@ class RefusedError(Exception):
 
 def main(arguments: list[str]) -> None:
     """Runs one verb; several failures are all reported before it ends."""
-    verbs = {"look": look, "request": request, "install": install, "renew": renew, "fetch": fetch}
+    verbs = {"look": look, "request": request, "install": install, "renew": renew}
     if len(arguments) != 1 or arguments[0] not in verbs:
         sys.exit(__doc__)
     settings = json.loads(SETTINGS.read_text())
@@ -115,22 +114,6 @@ def renew(settings: Settings) -> list[str]:
         put_in_force(wanted, fresh, (fresh / "chain.pem").read_text())
 
     return attempt_all(settings["certificates"], renew_one)
-
-
-def fetch(settings: Settings) -> list[str]:
-    """Fetches the revocation list, checked against the issuing authority."""
-    try:
-        write_revocations(
-            run(
-                [
-                    *("step", "crl", "inspect", f"--ca={ISSUING}", "--format=pem"),
-                    settings["authority"]["crl_url"],
-                ]
-            )
-        )
-    except RefusedError as refusal:
-        return [str(refusal)]
-    return []
 
 
 def attempt_all(certificates: list[Wanted], act: Callable[[Wanted], None]) -> list[str]:
