@@ -239,7 +239,7 @@ def restore(order: Order) -> dict[str, Any]:
     """Does it all; what was begun and failed is taken away again."""
     plan = plan_restore(order)
     folder: Path = plan["folder"]
-    begin = time.monotonic()
+    begin, is_done = time.monotonic(), False
     step("restore", f"bringing back the copy {plan['backup']}")
     try:
         fetch(plan)
@@ -250,11 +250,12 @@ def restore(order: Order) -> dict[str, Any]:
             wait_for("the replay ended", process, replay.has_ended, REPLAY_LIMIT_SECONDS)
             seconds = time.monotonic() - begin
             databases = look_at(folder, order["look"])
-    except BaseException:
-        said = last_words(folder / "log")
-        shutil.rmtree(folder, ignore_errors=True)
-        step("failed", f"the scratch server's last words: {said}")
-        raise
+        is_done = True
+    finally:
+        if not is_done:
+            said = last_words(folder / "log")
+            shutil.rmtree(folder, ignore_errors=True)
+            step("failed", f"the scratch server's last words: {said}")
     return {
         "folder": str(folder),
         "backup": plan["backup"],
