@@ -113,6 +113,16 @@ def password_ages(wanted: dict[str, int] | None) -> Iterator[tuple[str, list[str
             )
 
 
+def open_accounts(wanted: list[str]) -> Iterator[tuple[str, str]]:
+    """Accounts of daemons that could open a session."""
+    for entry in pwd.getpwall():
+        if entry.pw_name in wanted and not entry.pw_shell.endswith(NO_LOGIN):
+            sentence = (
+                f"{entry.pw_name}: opens sessions with {entry.pw_shell}; only a daemon uses it"
+            )
+            yield sentence, entry.pw_name
+
+
 def permissions(wanted: dict[str, dict[str, str]]) -> Iterator[tuple[str, Path, Access]]:
     """Files that belong to somebody else, or are open to others."""
     for pattern, access in wanted.items():
@@ -133,6 +143,7 @@ def differences(settings: dict[str, Any]) -> list[str]:
         *mounts(settings["mounts"]),
         *pam_profiles(settings["pam_profiles"]),
         *(sentence for sentence, _ in password_ages(settings["password_ages"])),
+        *(sentence for sentence, _ in open_accounts(settings["daemon_accounts"])),
         *(sentence for sentence, _, _ in permissions(settings["permissions"])),
     ]
 
@@ -165,6 +176,8 @@ def apply(settings: dict[str, Any]) -> None:
         run("pam-auth-update", "--package", "--enable", *settings["pam_profiles"])
     for sentence, change in list(password_ages(settings["password_ages"])):
         run("chage", *change, sentence.partition(":")[0])
+    for _, account in list(open_accounts(settings["daemon_accounts"])):
+        run("usermod", "--shell", "/usr/sbin/nologin", account)
     for _, path, need in list(permissions(settings["permissions"])):
         os.chown(path, need.owner, need.group)
         path.chmod(need.mode)
