@@ -15,6 +15,7 @@ from pathlib import Path
 SETTINGS = Path("/etc/province/backup_repository.json")
 USERS = Path("/etc/restic-rest-server/province/users")
 COST = "10"
+SERVICE = "restic-rest-server.service"
 
 
 def htpasswd(order: str, path: Path, host: str, password: str) -> int:
@@ -57,6 +58,9 @@ def main() -> None:
     shutil.chown(beside, "root", "restic-rest-server")
     beside.chmod(0o640)
     beside.replace(USERS)
+    # At once: the daemon would look by itself only twice a minute, and refuse the host until then.
+    hangup = ["systemctl", "kill", "--kill-whom=main", "--signal=HUP", SERVICE]
+    subprocess.run(hangup, check=True)
     json.dump({"changed": True}, sys.stdout)
 
 
