@@ -219,8 +219,8 @@ BAD: dict[str, tuple[str, str, Change, str]] = {
         "register",
         set_in("services", "one_stop@svc1-70", "site", to="692"),
         (
-            "service 'one_stop@svc1-70': is of level 3 and stands at site '692' of level 2; a site is at "
-            "least of the level of what it hosts"
+            "service 'one_stop@svc1-70': is of level 3 and stands at site '692' of level 2; a site "
+            "is at least of the level of what it hosts"
         ),
     ),
 }
