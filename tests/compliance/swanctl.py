@@ -13,6 +13,9 @@ TOKEN = re.compile(
     r"|(?P<key>[^\s{}=]+)=(?:\[(?P<list>[^\]]*)\]|(?P<value>[^\s{}]*))"
 )
 
+CARRYING, INSTALLED = frozenset({"ESTABLISHED", "REKEYING"}), frozenset({"INSTALLED", "REKEYING"})
+"""States of an association, and of what it carries: while keys are exchanged, the old ones hold."""
+
 
 def associations(machine: Machine) -> dict[str, Any]:
     """Associations of a gateway by connection name."""

@@ -8,7 +8,7 @@ from clusters import leader_of, state_of
 from harness import CouldNotCheck, Machine, Seen, World, listed
 from pairs import Group, groups_of, held_by, the_one_voice
 from probing import Places, tcp
-from swanctl import associations
+from swanctl import CARRYING, associations
 
 from infra.plan import Site
 from infra.plan.types import GATEWAY
@@ -94,9 +94,7 @@ def test_tunnels_stand_at_the_carrier_only(
     for name in gateway.hosts:
         machine = named_machine(name)
         carries = held_by(machine) & gateway.all() == gateway.all()
-        standing = {
-            peer for peer, one in associations(machine).items() if one["state"] == "ESTABLISHED"
-        }
+        standing = {peer for peer, one in associations(machine).items() if one["state"] in CARRYING}
         seen(f"{name}: carries the addresses: {carries}, tunnels: {listed(sorted(standing))}")
         assert standing == (wanted if carries else set()), (
             f"{name}: has the tunnels {listed(sorted(standing))}; they follow the addresses, "
