@@ -68,7 +68,11 @@ def test_tunnels_carry_one_site_each(
 def test_packets_in_another_sites_name_do_not_arrive(
     site: Site, world: World, named_machine: NamedMachine, seen: Seen
 ) -> None:
-    """Behind the site's own filter, as if somebody else ruled its gateway; its own name arrives."""
+    """Put on the tunnel's interface, where the site's own filter is passed already.
+
+    Its daemon refuses them first; that the hub's would too follows from the test above, and how to
+    see it with an edge that lies stands in roles/site_tunnel/README.md. The own name arrives.
+    """
     tunnel, other = spoke_of(site, world), beside(site, world)
     gateway = world.plan.host(active_router(site, named_machine))
     hub_name = active_router(world.plan.site(tunnel.hub.site), named_machine)
