@@ -5,6 +5,7 @@ Reads JSON on standard input: {"host": name, "password": text}. Keeps a bcrypt o
 Writes {"changed": bool}. The password never stands on a command line and is not kept.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -46,11 +47,18 @@ def main() -> None:
             f"{host}: is no client of this repository ({', '.join(clients)}); only a host whose "
             "function needs the service file_backup may send; configure backup_repository first"
         )
+    with (USERS.parent / "users.lock").open("w") as lock:
+        # A run registers several hosts at once; each must find what the one before it wrote.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        json.dump({"changed": register(host, password, clients)}, sys.stdout)
+
+
+def register(host: str, password: str, clients: list[str]) -> bool:
+    """Writes the host's password, unless it is written; answers whether anything changed."""
     before = USERS.read_text() if USERS.exists() else ""
     kept = without(before, clients)
     if kept == before and USERS.exists() and htpasswd("-iv", USERS, host, password) == 0:
-        json.dump({"changed": False}, sys.stdout)
-        return
+        return False
     beside = USERS.with_name("users.new")
     beside.write_text(kept)
     if (code := htpasswd("-iB", beside, host, password)) != 0:
@@ -61,7 +69,7 @@ def main() -> None:
     # At once: the daemon would look by itself only twice a minute, and refuse the host until then.
     hangup = ["systemctl", "kill", "--kill-whom=main", "--signal=HUP", SERVICE]
     subprocess.run(hangup, check=True)
-    json.dump({"changed": True}, sys.stdout)
+    return True
 
 
 if __name__ == "__main__":
