@@ -104,10 +104,16 @@ CONFIGURATION = "/etc/pgbackrest/pgbackrest.conf"
 
 
 @pytest.mark.control("BAK-02")
-def test_files_were_sent_in_time(machine: Machine, target: Host, world: World, seen: Seen) -> None:
-    """The repository is asked by the host, with its own key: what cannot be opened is no copy."""
-    if not sends(target, world):
-        raise NotApplicable(f"{target.name}: keeps the copies itself and has no other repository")
+def test_last_copies_are_in_time(machine: Machine, target: Host, world: World, seen: Seen) -> None:
+    """Of a host's files by the host itself; of databases by who keeps them."""
+    if sends(target, world):
+        require_young_files(machine, target, seen)
+    else:
+        require_young_databases(machine, target, world, seen)
+
+
+def require_young_files(machine: Machine, target: Host, seen: Seen) -> None:
+    """The repository is asked with the host's own key: what cannot be opened is no copy."""
     kept = machine.ask_program("file_backups", "snapshots", live=True)
     now = dt.datetime.now(dt.UTC)
     assert kept, f"{target.name}: has no repository"
@@ -126,12 +132,10 @@ def test_files_were_sent_in_time(machine: Machine, target: Host, world: World, s
         assert newest, f"{target.name}: nothing of it is in {repository}"
 
 
-@pytest.mark.control("BAK-02")
-def test_databases_were_copied_in_time(
-    machine: Machine, target: Host, world: World, seen: Seen
-) -> None:
-    if REPOSITORY not in target.functions:
-        raise NotApplicable(f"{target.name}: keeps no copies of databases")
+def require_young_databases(machine: Machine, target: Host, world: World, seen: Seen) -> None:
+    """Every cluster's, by pgBackRest's own word."""
+    assert REPOSITORY in target.functions, f"{target.name}: neither sends copies nor keeps any"
+    assert world.plan.clusters, f"{target.name}: keeps copies of no database"
     now = dt.datetime.now(dt.UTC)
     for cluster in world.plan.clusters:
         info = stanza_info(machine, cluster.name)

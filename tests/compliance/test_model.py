@@ -96,7 +96,7 @@ def test_site_record_is_complete(site: Site, seen: Seen) -> None:
 @pytest.mark.control("MOD-02")
 def test_site_level_covers_what_it_hosts(site: Site, world: World, seen: Seen) -> None:
     own = {host.name for host in site.hosts}
-    hosted = {one.name: one.level for one in world.plan.services if one.host in own}
+    hosted = {one.name: one.level for one in world.plan.services if own & set(one.hosts)}
 
     seen(f"site level {site.level}", f"hosted: {hosted or 'nothing shared'}")
     higher = {name: level for name, level in hosted.items() if level > site.level}
