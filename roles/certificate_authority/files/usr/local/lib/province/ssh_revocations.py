@@ -146,7 +146,8 @@ def publish() -> None:
 
 def signature(text: str) -> str:
     """Answers the signature by the authority's key, which lies encrypted."""
-    with tempfile.TemporaryDirectory(prefix="ssh_revocations-") as folder:
+    # Not in /tmp: a hardened host runs no program from there, and one answers for the passphrase.
+    with tempfile.TemporaryDirectory(prefix="ssh_revocations-", dir=RECORDS.parent) as folder:
         place = Path(folder)
         private, ask = place / "key", place / "ask"
         shutil.copyfile(KEY, private)
