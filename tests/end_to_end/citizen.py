@@ -21,19 +21,22 @@ from socket import create_connection
 from threading import Event, Thread
 
 EVERY_SECONDS = 0.4
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 3
+"""How long a citizen waits before he asks again, unless a test gives him more patience."""
 WAIT_SECONDS = 90.0
 
 
 class _Online(HTTPConnection):
     """A connection to an address that must show the certificate of a name."""
 
-    def __init__(self, address: str, name: str, context: ssl.SSLContext) -> None:
-        super().__init__(name, 443, timeout=ANSWER_SECONDS)
-        self._address, self._context = address, context
+    def __init__(
+        self, address: str, name: str, context: ssl.SSLContext, patience: float = ANSWER_SECONDS
+    ) -> None:
+        super().__init__(name, 443, timeout=patience)
+        self._address, self._context, self._patience = address, context, patience
 
     def connect(self) -> None:
-        plain = create_connection((self._address, self.port), ANSWER_SECONDS)
+        plain = create_connection((self._address, self.port), self._patience)
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
 
 
@@ -53,7 +56,8 @@ def _keep_asking(family: str, settings: dict[str, str], stop: Event) -> None:
         reference = f"{settings['run']}-{family}-{number}"
         record = {"reference": reference, "text": f"Hồ sơ số {number}"}
         try:
-            connection = _Online(settings[family], settings["name"], context)
+            patience = float(settings["patience"])
+            connection = _Online(settings[family], settings["name"], context, patience)
             status, _ = _ask(connection, "POST", "/records", json.dumps(record))
         except (OSError, HTTPException) as error:
             status = 0
@@ -145,7 +149,7 @@ def asking(enter: list[str], settings: dict[str, str], folder: Path) -> Iterator
 
     Args:
         enter: the words that run a program at the probe point.
-        settings: `name`, `root`, `run`, and an address for each family.
+        settings: `name`, `root`, `run`, `patience` in seconds, and an address for each family.
         folder: where the log goes.
     """
     log = folder / f"{settings['run']}.jsonl"

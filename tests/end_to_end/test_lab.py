@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
-from citizen import Citizen, asking
+from citizen import ANSWER_SECONDS, Citizen, asking
 from machine import Machine, look
 from mutations import MUTATIONS, Mutation
 
@@ -259,13 +259,16 @@ def wait_until_whole() -> None:
         time.sleep(2)
 
 
-def citizen_of(lab: Lab, folder: Path, run_name: str) -> AbstractContextManager[Citizen]:
+def citizen_of(
+    lab: Lab, folder: Path, run_name: str, patience: int = ANSWER_SECONDS
+) -> AbstractContextManager[Citizen]:
     root = folder / "root.pem"
     root.write_text(lab.execute("pub1-70", ["cat", "/etc/province/pki/root.pem"]).stdout)
     settings = {
         "name": "online.binhphuoc.internal",
         "root": str(root),
         "run": run_name,
+        "patience": str(patience),
         "ipv4": "203.0.113.1",
         "ipv6": "2001:db8:200::1",
     }
@@ -295,7 +298,7 @@ def test_people_are_served_while_one_of_several_is_off(
 
 def test_a_cluster_is_handed_over_without_a_client_noticing(lab: Lab, tmp_path: Path) -> None:
     before = cluster_status()["leaders"]
-    with citizen_of(lab, tmp_path, "handed_over") as citizen:
+    with citizen_of(lab, tmp_path, "handed_over", patience=15) as citizen:
         citizen.wait_for_more(3)
         province("database", "switchover", "lab", CLUSTER, "--yes")
         citizen.wait_for_more(3)
