@@ -1,5 +1,6 @@
 """An environment on the lab of files, with the real engine. Run as a program: one update."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def stacks_on(lab: FakeLab, state_directory: Path) -> Stacks:
 
 
 if __name__ == "__main__":
+    # A shell's background job ignores the interrupt, and what it starts inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     for one in stacks_on(FakeLab(folder / "lab"), folder).update(small_province(), ["692"]):
         sys.stdout.write(f"{one.site}: {one.failure or 'done'}\n")
