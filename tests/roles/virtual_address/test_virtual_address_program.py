@@ -25,6 +25,10 @@ IP = """\
 #!/bin/sh
 if [ "$2" = address ]; then cat {place}/addresses; else echo "$*" >>{place}/deleted; fi
 """
+SYSTEMCTL = """\
+#!/bin/sh
+[ "$1 $2" = "is-active --quiet" ] && [ $# = 3 ] && grep --quiet --line-regexp "$3" {place}/running
+"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,14 @@ class Host:
         follower = self.place / "settings/gateway.d" / name
         follower.write_text(f"#!/bin/sh\n{script}\n")
         follower.chmod(0o755)
+
+    def is_worth_nothing_without(self, name: str, *units: str) -> None:
+        folder = self.place / "settings/gateway.units"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text("#\n# who wrote this\n#\n" + "".join(f"{x}\n" for x in units))
+
+    def runs(self, *units: str) -> None:
+        (self.place / "running").write_text("".join(f"{unit}\n" for unit in units))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -76,8 +88,9 @@ def host(tmp_path: Path) -> Host:
         .replace("/run/province/virtual_address\n", f"{tmp_path}/states\n")
     )
     (tmp_path / "program").write_text(program)
-    (tmp_path / "bin/ip").write_text(IP.format(place=tmp_path))
-    (tmp_path / "bin/ip").chmod(0o755)
+    for name, script in (("ip", IP), ("systemctl", SYSTEMCTL)):
+        (tmp_path / "bin" / name).write_text(script.format(place=tmp_path))
+        (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "settings/gateway.addresses").write_text(SHARED)
     made = Host(tmp_path)
     made.is_followed_by("00_first", f'echo "first $1" >>{tmp_path}/told')
@@ -156,3 +169,25 @@ def test_an_unknown_order_is_refused(host: Host) -> None:
     code, said = host.run("start")
     assert code == 2
     assert said == "virtual_address.sh: cannot do 'start'; its first lines say what it can\n"
+
+
+def test_a_group_that_needs_no_unit_can_always_be_served(host: Host) -> None:
+    assert host.run("able", "gateway") == (0, "")
+
+
+def test_a_group_can_be_served_while_every_unit_runs_that_it_needs(host: Host) -> None:
+    host.is_worth_nothing_without("first", "router.service", "pooler.service")
+    host.is_worth_nothing_without("second", "tunnel.service")
+    host.runs("router.service", "pooler.service", "tunnel.service")
+    assert host.run("able", "gateway") == (0, "")
+
+
+@pytest.mark.parametrize("missing", ["router.service", "pooler.service", "tunnel.service"])
+def test_one_unit_that_does_not_run_is_enough_and_named(host: Host, missing: str) -> None:
+    units = ["router.service", "pooler.service", "tunnel.service"]
+    host.is_worth_nothing_without("first", *units[:2])
+    host.is_worth_nothing_without("second", *units[2:])
+    host.runs(*(unit for unit in units if unit != missing))
+    failed, said = host.run("able", "gateway")
+    assert failed == 1
+    assert said.startswith(f"gateway: {missing} does not run here")

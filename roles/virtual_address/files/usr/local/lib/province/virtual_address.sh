@@ -1,13 +1,18 @@
 #!/bin/sh
-# Tells the rest of this host whether it carries a group of shared addresses.
+# Tells the rest of this host whether it carries a group of shared addresses, and keepalived whether
+# this host can serve there.
 #
 #     virtual_address.sh notify GROUP <name> <STATE> ...   keepalived calls it so at a change
+#     virtual_address.sh able <group>                      fails while this host cannot serve there
 #     virtual_address.sh release                           takes leftover addresses away
 #     virtual_address.sh stopped                           the same, and everybody steps back
 #
 # What follows a group is an executable in /etc/province/virtual_address/<group>.d/. It is told
 # `master` or `backup`, may be told twice, and has 20 seconds. The last word that was passed on is in
 # /run/province/virtual_address/<group>.
+#
+# What a group is worth nothing without is a unit that a file in
+# /etc/province/virtual_address/<group>.units/ names, one on a line.
 #
 # Rule 1: keepalived starts a notification without waiting for the one before. Whoever gets the lock
 # looks at the addresses themselves, and acts only when they still say what it was started for: a
@@ -73,6 +78,20 @@ notify() {
     [ "$word" != "$present" ] || pass_on "$1" "$word"
 }
 
+# One call for each: asked for several at once, one that runs would speak for all.
+able() {
+    for units in "$SETTINGS/$1.units"/*; do
+        [ -e "$units" ] || continue
+        while read -r unit; do
+            case $unit in '' | '#'*) continue ;; esac
+            systemctl is-active --quiet "$unit" && continue
+            echo "$1: $unit does not run here, and the twin is asked to serve; see why: systemctl" \
+                "status $unit" >&2
+            return 1
+        done <"$units"
+    done
+}
+
 lock() {
     exec 9>"$STATES/.$1.lock"
     flock 9
@@ -83,6 +102,9 @@ case ${1-} in
 notify)
     lock "$3"
     notify "$3" "$4"
+    ;;
+able)
+    able "$2" || exit 1
     ;;
 release)
     release
