@@ -122,8 +122,36 @@ def _slots(path: str, hosts: tuple[str, ...], slots: dict[str, int]) -> Iterator
         yield Finding(path, "", rule, remedy)
 
 
+def _border_pairs_serve_nobody_else(world: World) -> Iterator[Finding]:
+    """A site's tunnels end at one of the pair: from the other no answer finds the way back."""
+    told: set[tuple[str, str]] = set()
+    for placed in world.hosts:
+        zones = placed.blueprint.zones
+        border = {name for name, zone in zones.items() if zone.kind == "border"}
+        pair = [one for one, host in placed.blueprint.hosts.items() if border & set(host.zones)]
+        if len(pair) < PAIR or placed.declared_as not in pair:
+            continue
+        for function in placed.functions:
+            record = world.functions.get(function)
+            offers = [
+                offer.service
+                for offer in (record.offers if record else ())
+                if offer.clients == "needers" and not offer.shared
+            ]
+            place = (placed.path, function)
+            if offers and place not in told:
+                told.add(place)
+                rule = (
+                    f"offers {offers[0]} to other sites, which reach one of {len(pair)} border "
+                    "hosts only while it carries the tunnels"
+                )
+                remedy = "place it on a host behind the border"
+                yield Finding(f"{placed.path}.functions", function, rule, remedy)
+
+
 RULES: tuple[Callable[[World], Iterator[Finding]], ...] = (
     _shared_addresses_are_possible,
     _shared_offers_have_an_address,
     _border_hosts_have_slots,
+    _border_pairs_serve_nobody_else,
 )
