@@ -14,9 +14,12 @@ all_tests := $(fast_tests) $(wildcard tests/roles tests/scenarios tests/end_to_e
 # Roles that stand alone, and the three of them that `make test` takes.
 roles := $(patsubst roles/%/molecule/default/molecule.yml,%,$(wildcard roles/*/molecule/default/molecule.yml))
 roles_of_test := $(filter name_service time_service log_collection,$(roles))
+# Which tests by their marks; all of them where it is empty.
+marks :=
 
 .PHONY: help environment install lab verify destroy check check_format check_lint check_types \
-	check_yaml check_roles check_tests check_scenarios test test_roles benchmark lock clean
+	check_yaml check_roles check_tests check_scenarios check_everything test test_full test_roles \
+	benchmark lock clean
 
 help: ## 0 | Print this help
 	@awk 'BEGIN {FS = " ## | \\| "} \
@@ -26,14 +29,14 @@ help: ## 0 | Print this help
 	@printf '\nMinutes on 2 cores; in brackets the first time on a bare machine.\n'
 
 ##@ Build a province on this machine (root)
-lab: install ## 8 (20) | Create, configure and verify the lab province, and report
+lab: install ## 15 (30) | Create, configure and verify the lab province, and report
 	@code=0; province provision lab || code=$$?; \
 	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
 	province verify lab || code=$$?; \
 	province report lab || code=$$?; \
 	exit $$code
 
-verify: install ## 1 | Ask the running lab again whether it meets the architecture
+verify: install ## 4 | Ask the running lab again whether it meets the architecture
 	province verify lab
 
 destroy: environment ## 1 | Remove the lab and everything that it left on this machine
@@ -44,14 +47,11 @@ check: environment ## 3 (5) | Format, lint, types, and the tests that need no ma
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
 	  check_format check_lint check_types check_yaml check_roles check_tests
 
-test: install ## 25 (40) | Everything, with the lab built from nothing to nothing (root)
-	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
-	  check_format check_lint check_types check_yaml check_roles
-	@code=0; \
-	$(MAKE) --no-print-directory check_scenarios roles='$(roles_of_test)' || code=$$?; \
-	echo 'test: pytest $(all_tests)'; \
-	pytest $(all_tests) || code=$$?; \
-	exit $$code
+test: install ## 35 (50) | The lab from nothing to nothing, and everything below it (root)
+	@$(MAKE) --no-print-directory check_everything roles='$(roles_of_test)' marks='not thorough'
+
+test_full: install ## 90 | The same with every scenario, and what takes its time (root)
+	@$(MAKE) --no-print-directory check_everything
 
 test_roles: install ## 30 | Molecule over every role that stands alone, or roles='time_sync ...' (root)
 	@$(MAKE) --no-print-directory check_scenarios
@@ -75,6 +75,15 @@ clean: ## 0 | Remove what the checks and the environment left in this checkout
 	find $(wildcard infra policies tests roles playbooks) -name __pycache__ -prune -exec rm -rf {} +
 
 # The parts of `check` and `test`; each can be called alone in an installed checkout.
+check_everything:
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target -j2 \
+	  check_format check_lint check_types check_yaml check_roles
+	@code=0; \
+	$(MAKE) --no-print-directory check_scenarios || code=$$?; \
+	echo 'test: pytest -m "$(marks)" $(all_tests)'; \
+	pytest -m "$(marks)" $(all_tests) || code=$$?; \
+	exit $$code
+
 check_format:
 	ruff format --check .
 

@@ -107,6 +107,20 @@ def test_make_test_ends_with_pytest_and_loses_no_failure_before_it(
     assert done.returncode != 0
 
 
+@pytest.mark.parametrize(
+    ("target", "marks", "scenarios"), [("test", "not thorough", 3), ("test_full", "", None)]
+)
+def test_make_test_full_leaves_nothing_out(
+    make: Make, commands: Path, target: str, marks: str, scenarios: int | None
+) -> None:
+    for name in ("ruff", "mypy", "yamllint", "ansible-lint", "molecule", "pytest"):
+        pretend(commands, name, f'echo "ran {name}: $2"')
+    done = make("--old-file=install", target)
+    assert f"ran pytest: {marks}\n" in done.stdout
+    every = len(list((Path(__file__).parents[3] / "roles").glob("*/molecule/default/molecule.yml")))
+    assert done.stdout.count("ran molecule") == (scenarios or every)
+
+
 def test_make_test_does_not_reach_pytest_when_a_check_fails(make: Make, commands: Path) -> None:
     for name in ("ruff", "mypy", "yamllint", "ansible-lint", "pytest"):
         pretend(commands, name, f"echo ran {name}; exit {int(name == 'mypy')}")
