@@ -13,6 +13,8 @@ from swanctl import CARRYING, associations
 from infra.plan import Site
 from infra.plan.types import GATEWAY
 
+ABLE = "/usr/local/lib/province/virtual_address.sh"
+"""What keepalived asks whether a host can serve where its addresses are met."""
 ADVERTS_SECONDS = "1.5"
 """Adverts come five times a second; a carrier that is missed for so long has gone silent."""
 MOST_LAG_BYTES = 16 * 1024 * 1024
@@ -106,14 +108,18 @@ def test_tunnels_stand_at_the_carrier_only(
 def test_standby_is_ready_to_take_over(
     site: Site, named_machine: Callable[[str], Machine], seen: Seen
 ) -> None:
-    """On both twins: who would not start again after a reboot is no twin."""
+    """On both twins: who would not start again after a reboot is no twin, nor who cannot serve."""
     for group in require_groups(site):
         for name in group.hosts:
-            unit = named_machine(name).unit("keepalived.service", "ActiveState", "UnitFileState")
+            machine = named_machine(name)
+            unit = machine.unit("keepalived.service", "ActiveState", "UnitFileState")
             seen(f"{group.name}: {name}: keepalived is {unit}")
             assert unit == {"ActiveState": "active", "UnitFileState": "enabled"}, (
                 f"{name}: keepalived is {unit}; it must run and start at boot"
             )
+            able = machine.reply(ABLE, "able", group.name)
+            seen(f"{group.name}: {name}: can serve: {able.code == 0}")
+            assert able.code == 0, f"{name}: {able.complaint or f'exited {able.code}'}"
 
 
 @pytest.mark.control("HA-01")

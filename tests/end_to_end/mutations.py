@@ -115,6 +115,14 @@ MUTATIONS = (
         test="test_availability.py::test_standby_is_ready_to_take_over",
     ),
     Mutation(
+        name="a_twin_would_carry_an_address_where_nothing_answers",
+        host="svc2-70",
+        break_command="systemctl stop pgbouncer.service",
+        mend_command="systemctl start pgbouncer.service",
+        control="HA-01",
+        test="test_availability.py::test_standby_is_ready_to_take_over",
+    ),
+    Mutation(
         name="copies_can_be_deleted_by_who_sent_them",
         host="bak1-70",
         break_command=(
