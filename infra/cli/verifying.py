@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -27,6 +28,10 @@ from infra.plan.diagram import svg
 
 TESTS = Path("tests") / "compliance"
 RUN_FILE = "verification.json"
+WORKERS = 4
+"""How many questions are asked at a time: most of them wait, for an answer or for silence."""
+ANSWERED = re.compile(rf"\[gw\d+\] \[ *(?P<share>\d+%)\] (?P<word>\w+) {TESTS}/(?P<test>.*\S)")
+"""A line of a worker's result, as pytest-xdist writes it."""
 PYTEST_ANSWERS = frozenset({0, 1})
 """All held, or something did not: both leave evidence. Anything else is no verification."""
 
@@ -46,6 +51,7 @@ def _run_tests(environment: Environment, sites: tuple[str, ...], progress: Progr
     command = [sys.executable, "-m", "pytest", str(environment.root / TESTS), "-v", "--tb=line"]
     command += ["--environment", environment.name, "--evidence", str(environment.evidence)]
     command += ["-p", "no:cacheprovider", "--rootdir", str(environment.root)]
+    command += [f"--numprocesses={WORKERS}", "--dist=loadscope"]
     if sites:
         chosen = [host for host in applied_plan(environment).hosts() if host.site in sites]
         command += ["--hosts", ",".join(f"ssh://{host.name}" for host in chosen)]
@@ -64,8 +70,8 @@ def _run_tests(environment: Environment, sites: tuple[str, ...], progress: Progr
     ):
         for line in child.stdout or ():
             kept.write(line)
-            if "::" in line and "%" in line:
-                progress.say(line.strip().removeprefix(f"{TESTS}/"))
+            if answered := ANSWERED.match(line):
+                progress.say(f"{answered['test']} {answered['word']} [{answered['share']}]")
     if child.returncode not in PYTEST_ANSWERS:
         raise ComplianceError(
             f"the compliance tests ended with {child.returncode} before they had looked; read {log}"

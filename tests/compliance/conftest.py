@@ -18,7 +18,10 @@ from harness import (
     load_world,
 )
 from probing import Place, Places
+from queues import TOGETHER, ByHost, queue_of
 from testinfra.host import Host as TestinfraHost
+from xdist.remote import Producer
+from xdist.scheduler.protocol import Scheduling
 
 from infra.compliance.controls import Catalogue
 from infra.compliance.evidence import Evidence, append_evidence
@@ -124,7 +127,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.stash[_CHECK] = check
             kept.append(item)
     config.hook.pytest_deselected(items=dropped)
-    items[:] = kept
+    # The longest queue first, so that nobody waits for it alone at the end.
+    items[:] = sorted(kept, key=lambda item: queue_of(item.nodeid) != TOGETHER)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Several workers ask several hosts at a time; each host is asked by one."""
+    return ByHost(config, log)
 
 
 @pytest.fixture
