@@ -42,8 +42,9 @@ def look(host: Host) -> dict[str, Any]:
 
 
 def up(host: Host, part: str) -> list[str]:
-    servers = look(host)["servers"]
-    return [one["member"] for one in servers if one["part"] == part and one["state"] == "UP"]
+    """Who is led to: also a member that is `UP 1/2`, of which the router has its first doubt."""
+    servers = [one for one in look(host)["servers"] if one["part"] == part]
+    return [one["member"] for one in servers if one["state"].startswith("UP")]
 
 
 def wait_for(host: Host, part: str, members: list[str]) -> None:
