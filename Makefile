@@ -13,7 +13,7 @@ fast_tests := $(wildcard tests/unit tests/stacks tests/repository)
 all_tests := $(fast_tests) $(wildcard tests/roles tests/scenarios tests/end_to_end)
 # Roles that stand alone, and the three of them that `make test` takes.
 roles := $(patsubst roles/%/molecule/default/molecule.yml,%,$(wildcard roles/*/molecule/default/molecule.yml))
-roles_of_test := $(filter name_service time_service log_collection,$(roles))
+roles_of_test := $(filter name_service time_service firewall,$(roles))
 # Which tests by their marks; all of them where it is empty.
 marks :=
 
