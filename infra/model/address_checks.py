@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 
 from infra.model import numbering
+from infra.model.expand import placed_probe_points
 from infra.model.findings import Finding
 from infra.model.province import Site, Uplink
 from infra.model.world import World
@@ -103,9 +104,9 @@ def _site_legs(site: Site, name: str, uplink: Uplink) -> Iterator[tuple[str, str
 def _uplink_legs(world: World, name: str, uplink: Uplink) -> Iterator[tuple[str, str, str]]:
     declaration = world.declaration
     slots = [
-        (f"probe_points.{probe_name}.slot", probe.slot)
-        for probe_name, probe in declaration.probe_points.items()
-        if probe.uplink == name
+        (f"{point.path}.slot", point.slot)
+        for point in placed_probe_points(declaration)
+        if point.uplink == name
     ]
     if declaration.controller.uplink == name:
         slots.append(("controller.uplink_slot", declaration.controller.uplink_slot))
@@ -170,8 +171,8 @@ def _zone_slots_are_free(world: World) -> Iterator[Finding]:
         for name, shared in declaration.blueprints[site.blueprint].shared_addresses.items()
     ]
     places += [
-        (f"probe_points.{name}.slot", probe.site, probe.zone, probe.slot)
-        for name, probe in declaration.probe_points.items()
+        (f"{point.path}.slot", point.site, point.zone, point.slot)
+        for point in placed_probe_points(declaration)
     ]
     own = declaration.controller
     places.append(("controller.slot", declaration.hub, own.zone, own.slot))

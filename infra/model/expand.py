@@ -39,6 +39,19 @@ class PlacedHost:
         return f"blueprints.{self.site.blueprint}.hosts.{self.declared_as}"
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedProbePoint:
+    """A place to look from: in a zone of a site, or in an uplink network."""
+
+    name: str
+    path: str
+    """Where the declaration says it."""
+    site: str | None
+    zone: str | None
+    uplink: str | None
+    slot: int
+
+
 def effective_functions(
     placed: tuple[str, ...], every_host: tuple[str, ...], records: Mapping[str, FunctionRecord]
 ) -> tuple[str, ...]:
@@ -61,6 +74,20 @@ def placed_hosts(
             own = (*host.functions, *override.add_functions)
             functions = effective_functions(own, declaration.every_host, records)
             yield PlacedHost(site, blueprint, name, host, override, functions)
+
+
+def placed_probe_points(declaration: Declaration) -> Iterator[PlacedProbePoint]:
+    """Every place to look from: those declared one by one, then every site's by its blueprint."""
+    for name, declared in declaration.probe_points.items():
+        place = declared.site, declared.zone, declared.uplink, declared.slot
+        yield PlacedProbePoint(name, f"probe_points.{name}", *place)
+    for site in declaration.sites:
+        blueprint = declaration.blueprints.get(site.blueprint)
+        for name, point in blueprint.probe_points.items() if blueprint else ():
+            code = site.effective_code
+            path = f"blueprints.{site.blueprint}.probe_points.{name}"
+            own = f"{name}_{code.lower()}"
+            yield PlacedProbePoint(own, path, code, point.zone, None, point.slot)
 
 
 def selected_sites(

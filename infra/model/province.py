@@ -82,6 +82,13 @@ class SharedAddress(Strict):
     slot: Slot
 
 
+class BlueprintProbePoint(Strict):
+    """A place to look from at every site of the blueprint: `office` becomes `office_692` there."""
+
+    zone: Name
+    slot: Slot
+
+
 class Blueprint(Strict):
     """A kind of site, described once. `{unit}` in a text is the site's unit by kind and name."""
 
@@ -95,6 +102,7 @@ class Blueprint(Strict):
     zones: dict[Name, Zone]
     hosts: dict[HostName, BlueprintHost]
     shared_addresses: dict[Name, SharedAddress] = Field(default_factory=dict)
+    probe_points: dict[Name, BlueprintProbePoint] = Field(default_factory=dict)
     parameters: dict[Name, ParameterValue] = Field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from infra.model.expand import selected_sites
+from infra.model.expand import placed_probe_points, selected_sites
 from infra.model.findings import Finding, nearest
 from infra.model.province import Blueprint, Consumer, Site
 from infra.model.world import World
@@ -20,8 +20,10 @@ def _zone_of(world: World, site: Site, zone: str) -> bool:
     A site of an unknown blueprint counts as having it: one mistake, one finding.
     """
     blueprint = world.declaration.blueprints.get(site.blueprint)
-    if blueprint is None:
-        return True
+    return blueprint is None or _has_zone(blueprint, zone)
+
+
+def _has_zone(blueprint: Blueprint, zone: str) -> bool:
     found = blueprint.zones.get(zone)
     return found is not None and not found.absent and found.kind != "border"
 
@@ -123,10 +125,27 @@ def _probe_points(world: World) -> Iterator[Finding]:
                 yield Finding(f"{path}.zone", probe.zone or "", rule, "name one of its zones")
 
 
+def _probe_points_of_blueprints(world: World) -> Iterator[Finding]:
+    declaration = world.declaration
+    for blueprint_name, blueprint in declaration.blueprints.items():
+        for name, probe in blueprint.probe_points.items():
+            if not _has_zone(blueprint, probe.zone):
+                path = f"blueprints.{blueprint_name}.probe_points.{name}.zone"
+                rule = "is no zone with addresses here"
+                yield Finding(path, probe.zone, rule, nearest(probe.zone, blueprint.zones))
+    named: dict[str, str] = {}
+    for point in placed_probe_points(declaration):
+        first = named.setdefault(point.name, point.path)
+        if first != point.path:
+            rule = f"is the name of {first} at sites.{point.site} already"
+            yield Finding(point.path, point.name, rule, "give one of them another name")
+
+
 def _expectations(world: World) -> Iterator[Finding]:
     declaration = world.declaration
     hosts = {placed.name: placed for placed in world.hosts}
-    sources = {*hosts, *declaration.probe_points, "controller"}
+    points = {point.name for point in placed_probe_points(declaration)}
+    sources = {*hosts, *points, "controller"}
     for index, expectation in enumerate(declaration.expectations):
         path = f"expectations.{index}"
         if expectation.source not in sources:
@@ -160,6 +179,7 @@ RULES: tuple[Callable[[World], Iterator[Finding]], ...] = (
     _tenants,
     _flows,
     _probe_points,
+    _probe_points_of_blueprints,
     _expectations,
     _controller,
 )

@@ -6,9 +6,14 @@ import json
 from collections.abc import Mapping
 
 from infra.model import FunctionRecord, Province, Unit
-from infra.model.expand import PlacedHost, placed_hosts
+from infra.model.expand import (
+    PlacedHost,
+    PlacedProbePoint,
+    placed_hosts,
+    placed_probe_points,
+)
 from infra.model.functions import CertificateRecord, Offer
-from infra.model.province import Blueprint, Declaration, DeclaredProbePoint, Published
+from infra.model.province import Blueprint, Declaration, Published
 from infra.model.province import Site as DeclaredSite
 from infra.plan import addresses
 from infra.plan.shared import (
@@ -296,15 +301,15 @@ def plan_host(
     )
 
 
-def _probe_in_zone(name: str, declared: DeclaredProbePoint, network: Network) -> ProbePoint:
+def _probe_in_zone(placed: PlacedProbePoint, network: Network) -> ProbePoint:
     link = ProbeLink(
         interface=network.zone,
         network=network.name,
-        addresses=addresses.address(network.prefix, declared.slot),
+        addresses=addresses.address(network.prefix, placed.slot),
         prefix_lengths=addresses.lengths(network.prefix),
         gateways=addresses.address(network.prefix, addresses.GATEWAY_SLOT),
     )
-    return ProbePoint(name, network.site, (link,))
+    return ProbePoint(placed.name, network.site, (link,))
 
 
 def _controller_point(
@@ -348,9 +353,9 @@ def _plan_site(
     by_zone = {network.zone: network for network in networks}
     code = site.effective_code
     probes = tuple(
-        _probe_in_zone(name, probe, by_zone[probe.zone])
-        for name, probe in declaration.probe_points.items()
-        if probe.site == code and probe.zone is not None
+        _probe_in_zone(point, by_zone[point.zone])
+        for point in placed_probe_points(declaration)
+        if point.site == code and point.zone is not None
     )
     if code == declaration.hub:
         probes += (_controller_point(declaration, by_zone, uplinks),)
@@ -423,18 +428,18 @@ def plan_backbone(declaration: Declaration) -> Backbone:
     networks = uplink_networks(declaration)
     by_name = {network.name: network for network in networks}
     probes = []
-    for name, probe in declaration.probe_points.items():
-        if probe.uplink is None:
+    for point in placed_probe_points(declaration):
+        if point.uplink is None:
             continue
-        network = by_name[probe.uplink]
+        network = by_name[point.uplink]
         link = ProbeLink(
             interface=network.zone,
             network=network.name,
-            addresses=addresses.address(network.prefix, probe.slot),
+            addresses=addresses.address(network.prefix, point.slot),
             prefix_lengths=addresses.lengths(network.prefix),
-            gateways=_way_in(declaration, probe.uplink),
+            gateways=_way_in(declaration, point.uplink),
         )
-        probes.append(ProbePoint(name, "", (link,)))
+        probes.append(ProbePoint(point.name, "", (link,)))
     return Backbone(networks, tuple(probes))
 
 

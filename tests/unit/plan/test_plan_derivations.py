@@ -279,6 +279,16 @@ def test_a_site_says_only_what_differs_from_its_blueprint() -> None:
     assert "time_service" in changed.hosts[0].functions
 
 
+def test_a_blueprint_gives_every_site_its_place_to_look_from() -> None:
+    data = worlds.sample_declaration_data()
+    data["blueprints"]["district_edge"]["probe_points"] = {"desk": {"zone": "internal", "slot": 99}}
+    plan = derive_plan(worlds.province_from(data))
+    for code, address in (("692", "10.15.2.99"), ("689", "10.12.2.99")):
+        point = next(one for one in plan.site(code).probe_points if one.name == f"desk_{code}")
+        assert [link.addresses.ipv4 for link in point.links] == [address]
+    assert not [one for one in plan.site("70").probe_points if one.name.startswith("desk")]
+
+
 def test_a_host_is_administered_by_its_management_zone_or_through_the_tunnel_first() -> None:
     plan = worlds.plan_with_two_districts()
     assert plan.host("svc1-70").address_ways == ("10.1.6.11",)
