@@ -378,7 +378,15 @@ def test_a_restore_that_cannot_be_is_refused_before_anything_happens(
     assert sentence in refused.stderr
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        pytest.param(
+            one, id=one.name, marks=[pytest.mark.thorough] if one.is_another_of_its_family else []
+        )
+        for one in MUTATIONS
+    ],
+)
 def test_a_setting_broken_by_hand_fails_its_control(
     mutation: Mutation, lab: Lab, tmp_path: Path
 ) -> None:
