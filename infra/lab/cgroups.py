@@ -48,11 +48,22 @@ def processes(cgroup: Path) -> tuple[int, ...]:
     return tuple(pid for folder in _tree(cgroup) for pid in _members(folder))
 
 
+def is_populated(cgroup: Path) -> bool:
+    """Answers whether anything lives in a cgroup or below it, as the kernel itself counts.
+
+    Processes that move between folders can be missed by whoever reads one folder after the other.
+    """
+    try:
+        return "populated 1" in (cgroup / "cgroup.events").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+
+
 def kill(cgroup: Path) -> None:
     """Ends every process in a cgroup at once and removes it; accepts that it does not exist."""
     if cgroup.is_dir():
         (cgroup / "cgroup.kill").write_text("1", encoding="ascii")
-        wait_until(f"{cgroup}: is empty", lambda: not _populated(cgroup), _KILL_LIMIT)
+        wait_until(f"{cgroup}: is empty", lambda: not is_populated(cgroup), _KILL_LIMIT)
     for twin in (cgroup, *_mirrors(cgroup)):
         wait_until(f"{twin}: is removed", partial(_remove, twin), _KILL_LIMIT)
 
@@ -73,10 +84,6 @@ def mirrors(cgroup: Path, mounts: str) -> tuple[Path, ...]:
 
 def _mirrors(cgroup: Path) -> tuple[Path, ...]:
     return mirrors(cgroup, Path("/proc/mounts").read_text(encoding="utf-8"))
-
-
-def _populated(cgroup: Path) -> bool:
-    return "populated 1" in (cgroup / "cgroup.events").read_text(encoding="ascii")
 
 
 def _members(folder: Path) -> Iterator[int]:

@@ -108,7 +108,7 @@ def stop(container: Container, limit: timedelta) -> None:
         os.kill(pid, signal.SIGRTMIN + 4)
         wait_until(
             f"{container.hostname}: has powered off",
-            lambda: not cgroups.processes(container.cgroup),
+            lambda: not cgroups.is_populated(container.cgroup),
             limit,
             lambda: last_lines(container.console),
         )
@@ -147,7 +147,7 @@ def _nspawn_arguments(container: Container) -> list[str]:
 def _is_born(container: Container) -> bool:
     if container.leader is not None:
         return True
-    if not cgroups.processes(container.cgroup):
+    if not cgroups.is_populated(container.cgroup):
         raise LabError(
             f"{container.hostname}: the container ended as soon as it was started; "
             f"{last_lines(container.console)}"
