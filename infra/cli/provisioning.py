@@ -192,7 +192,8 @@ class Run:
         hosts = self._hosts(plan)
         outcomes: dict[str, HostOutcome] = {}
         with self.progress.stage("ways to the hosts"):
-            reached = self._reach(plan, hosts)
+            made = {name: host for name, host in hosts.items() if host.site not in failed}
+            reached = self._reach(plan, made)
             refuse_unknown(self.environment.root, reached, self.options.accept_unknown_commit)
             outcomes |= _not_reached(reached, hosts, failed)
         with self.progress.stage("bootstrap"):
@@ -273,11 +274,15 @@ class Run:
 def _not_reached(
     reached: Mapping[str, Reached], hosts: Mapping[str, Host], failed: Mapping[str, str]
 ) -> dict[str, HostOutcome]:
-    outcomes = {}
+    outcomes = {
+        name: HostOutcome(name, FAILED, 0, failed[host.site])
+        for name, host in hosts.items()
+        if host.site in failed
+    }
     for name, result in reached.items():
-        if hosts[name].site in failed:
-            outcomes[name] = HostOutcome(name, FAILED, 0, failed[hosts[name].site])
-        elif result.outcome == REFUSED:
+        if name in outcomes:
+            continue
+        if result.outcome == REFUSED:
             outcomes[name] = HostOutcome(name, FAILED, 0, result.sentence)
         elif result.outcome != REACHED:
             sentence = f"{result.sentence}; its site is queued for the next run"

@@ -130,7 +130,11 @@ def configure_hosts(
             "inventory": str(inventory),
             "extravars": dict(variables),
             "cmdline": " ".join(command_line(replace(options, hosts=left))),
-            "envvars": {"ANSIBLE_CONFIG": str(root / "ansible.cfg")},
+            "envvars": {
+                "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+                # Unless told, the runner switches it off, and an unknown key would be pinned.
+                "ANSIBLE_HOST_KEY_CHECKING": "True",
+            },
             "quiet": True,
         }
         _run_once(job, artifacts, watcher)

@@ -199,3 +199,17 @@ def test_a_play_that_fails_on_all_its_hosts_keeps_the_others_from_nothing(tmp_pa
         "failed1-70": ("failed", 0),
         "healed1-70": ("done", 1),
     }
+
+
+def test_host_keys_are_checked_although_the_runner_would_not(tmp_path: Path) -> None:
+    playbook = """---
+- name: Show what Ansible goes by
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Require that host keys are checked
+      ansible.builtin.assert:
+        that: lookup('ansible.builtin.config', 'HOST_KEY_CHECKING')
+"""
+    checkout = make_checkout(tmp_path, playbook)
+    assert [one.outcome for one in checkout.run(("changed1-70",)).values()] == ["done"]
