@@ -44,8 +44,18 @@ def make(cgroup: Path) -> None:
 
 
 def processes(cgroup: Path) -> tuple[int, ...]:
-    """Answers the process ids in a cgroup and everything below it; none where it does not exist."""
-    return tuple(pid for folder in _tree(cgroup) for pid in _members(folder))
+    """Answers the process ids in a cgroup and everything below it; none where it does not exist.
+
+    From the top down, each folder before the ones in it are listed: a container that starts moves
+    its processes down, and one that moves meanwhile is met twice and not missed.
+    """
+    return tuple(dict.fromkeys(_from_the_top(cgroup)))
+
+
+def _from_the_top(cgroup: Path) -> Iterator[int]:
+    yield from _members(cgroup)
+    for folder in _folders(cgroup):
+        yield from _from_the_top(folder)
 
 
 def is_populated(cgroup: Path) -> bool:
@@ -97,13 +107,17 @@ def _members(folder: Path) -> Iterator[int]:
 
 def _tree(cgroup: Path) -> Iterator[Path]:
     """Answers a cgroup and all below it, deepest first."""
+    if cgroup.is_dir():
+        for folder in _folders(cgroup):
+            yield from _tree(folder)
+        yield cgroup
+
+
+def _folders(cgroup: Path) -> list[Path]:
     try:
-        folders = [one for one in cgroup.iterdir() if one.is_dir()]
+        return [one for one in cgroup.iterdir() if one.is_dir()]
     except FileNotFoundError:
-        return
-    for folder in folders:
-        yield from _tree(folder)
-    yield cgroup
+        return []
 
 
 def _remove(cgroup: Path) -> bool:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,20 @@ def test_the_systems_own_name_is_read() -> None:
         "Debian GNU/Linux 13 (trixie)"
     )
     assert os_name("NAME=Debian\n") == "unknown"
+
+
+def test_a_process_that_moves_down_while_it_is_looked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Path.iterdir
+    (tmp_path / "cgroup.procs").write_text("7\n")
+
+    def moving(folder: Path) -> Iterator[Path]:
+        found = list(listed(folder))
+        if folder == tmp_path:
+            (tmp_path / "payload").mkdir()
+            (tmp_path / "cgroup.procs").rename(tmp_path / "payload" / "cgroup.procs")
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", moving)
+    assert cgroups.processes(tmp_path) == (7,)
