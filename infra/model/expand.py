@@ -38,6 +38,12 @@ class PlacedHost:
         """Where the declaration says it."""
         return f"blueprints.{self.site.blueprint}.hosts.{self.declared_as}"
 
+    @property
+    def is_router(self) -> bool:
+        """Whether traffic between zones and sites passes this host: it stands at the border."""
+        zones = (self.blueprint.zones.get(name) for name in self.host.zones)
+        return any(zone is not None and zone.kind == "border" for zone in zones)
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedProbePoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from infra.model.expand import PlacedHost
 from infra.model.findings import Finding, nearest
 from infra.model.province import Blueprint, SharedAddress
 from infra.model.world import World
@@ -124,29 +125,33 @@ def _slots(path: str, hosts: tuple[str, ...], slots: dict[str, int]) -> Iterator
 
 def _border_pairs_serve_nobody_else(world: World) -> Iterator[Finding]:
     """A site's tunnels end at one of the pair: from the other no answer finds the way back."""
-    told: set[tuple[str, str]] = set()
+    routers: dict[str, list[PlacedHost]] = {}
     for placed in world.hosts:
-        zones = placed.blueprint.zones
-        border = {name for name, zone in zones.items() if zone.kind == "border"}
-        pair = [one for one, host in placed.blueprint.hosts.items() if border & set(host.zones)]
-        if len(pair) < PAIR or placed.declared_as not in pair:
-            continue
-        for function in placed.functions:
-            record = world.functions.get(function)
-            offers = [
-                offer.service
-                for offer in (record.offers if record else ())
-                if offer.clients == "needers" and not offer.shared
-            ]
-            place = (placed.path, function)
-            if offers and place not in told:
-                told.add(place)
+        if placed.is_router:
+            routers.setdefault(placed.site.effective_code, []).append(placed)
+    told: set[tuple[str, str]] = set()
+    for pair in routers.values():
+        for placed in pair if len(pair) >= PAIR else ():
+            for function, service in _offers_elsewhere(world, placed):
+                if (placed.path, function) in told:
+                    continue
+                told.add((placed.path, function))
                 rule = (
-                    f"offers {offers[0]} to other sites, which reach one of {len(pair)} border "
+                    f"offers {service} to other sites, which reach one of {len(pair)} border "
                     "hosts only while it carries the tunnels"
                 )
                 remedy = "place it on a host behind the border"
                 yield Finding(f"{placed.path}.functions", function, rule, remedy)
+
+
+def _offers_elsewhere(world: World, placed: PlacedHost) -> Iterator[tuple[str, str]]:
+    """(function, its first service) of a host that others use on its own address."""
+    for function in placed.functions:
+        record = world.functions.get(function)
+        for offer in record.offers if record else ():
+            if offer.clients == "needers" and not offer.shared:
+                yield function, offer.service
+                break
 
 
 RULES: tuple[Callable[[World], Iterator[Finding]], ...] = (

@@ -17,12 +17,6 @@ Shared = Mapping[tuple[str, str], tuple[SharedAddress, ...]]
 """By host and by leg: zone or uplink."""
 
 
-def is_router(placed: PlacedHost) -> bool:
-    """Whether traffic between zones and sites passes this host: it stands at the border."""
-    zones = placed.blueprint.zones
-    return any(zones[name].kind == "border" for name in placed.host.zones)
-
-
 def uplinks_of(placed: PlacedHost) -> tuple[str, ...]:
     """The uplinks of a host, in declared order."""
     zones = placed.blueprint.zones
@@ -68,7 +62,7 @@ def shared_addresses(
         for host, share in shares.items():
             found.setdefault((host, leg), []).append(share)
 
-    routers = [one for one in placed if is_router(one)]
+    routers = [one for one in placed if one.is_router]
     for zone, network in networks.items():
         holders = [one for one in routers if zone in one.host.zones]
         where = addresses.address(network.prefix, addresses.GATEWAY_SLOT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from infra.model import FunctionRecord, Province, Unit
 from infra.model.expand import (
@@ -18,7 +18,6 @@ from infra.model.province import Site as DeclaredSite
 from infra.plan import addresses
 from infra.plan.shared import (
     Shared,
-    is_router,
     shared_addresses,
     uplink_addresses,
     uplinks_of,
@@ -106,7 +105,7 @@ def _zone_interface(
     network: Network, placed: PlacedHost, shared: Shared, *, primary: bool
 ) -> Interface:
     gateways = addresses.address(network.prefix, addresses.GATEWAY_SLOT)
-    router = is_router(placed)
+    router = placed.is_router
     several_legs = len(placed.host.zones) > 1
     answers = primary and several_legs and not router
     is_management = network.kind == "management"
@@ -344,7 +343,11 @@ def _parameters(
 
 
 def _plan_site(
-    province: Province, site: DeclaredSite, hosts: tuple[Host, ...], uplinks: Mapping[str, Network]
+    province: Province,
+    site: DeclaredSite,
+    hosts: tuple[Host, ...],
+    points: Iterable[PlacedProbePoint],
+    uplinks: Mapping[str, Network],
 ) -> Site:
     declaration = province.declaration
     blueprint, unit = declaration.blueprints[site.blueprint], province.units[site.unit]
@@ -353,9 +356,7 @@ def _plan_site(
     by_zone = {network.zone: network for network in networks}
     code = site.effective_code
     probes = tuple(
-        _probe_in_zone(point, by_zone[point.zone])
-        for point in placed_probe_points(declaration)
-        if point.site == code and point.zone is not None
+        _probe_in_zone(point, by_zone[point.zone]) for point in points if point.zone is not None
     )
     if code == declaration.hub:
         probes += (_controller_point(declaration, by_zone, uplinks),)
@@ -395,9 +396,16 @@ def plan_sites(province: Province) -> tuple[Site, ...]:
     placed: dict[str, list[PlacedHost]] = {}
     for one in placed_hosts(declaration, province.functions):
         placed.setdefault(one.site.effective_code, []).append(one)
+    points: dict[str, list[PlacedProbePoint]] = {}
+    for point in placed_probe_points(declaration):
+        points.setdefault(point.site or "", []).append(point)
     return tuple(
         _plan_site(
-            province, site, _site_hosts(province, placed.get(site.effective_code, [])), uplinks
+            province,
+            site,
+            _site_hosts(province, placed.get(site.effective_code, [])),
+            points.get(site.effective_code, []),
+            uplinks,
         )
         for site in declaration.sites
     )
