@@ -21,7 +21,7 @@ import pytest
 import yaml
 from citizen import ANSWER_SECONDS, Citizen, asking
 from machine import Machine, look
-from mutations import MUTATIONS, Mutation
+from mutations import FIRST_OF_FAMILY, MUTATIONS, Mutation
 
 from infra.errors import ExitCode
 from infra.lab.driver import Machine as LabMachine
@@ -382,7 +382,7 @@ def test_a_restore_that_cannot_be_is_refused_before_anything_happens(
     "mutation",
     [
         pytest.param(
-            one, id=one.name, marks=[pytest.mark.thorough] if one.is_another_of_its_family else []
+            one, id=one.name, marks=() if one in FIRST_OF_FAMILY.values() else pytest.mark.thorough
         )
         for one in MUTATIONS
     ],
