@@ -274,20 +274,18 @@ class Run:
 def _not_reached(
     reached: Mapping[str, Reached], hosts: Mapping[str, Host], failed: Mapping[str, str]
 ) -> dict[str, HostOutcome]:
-    outcomes = {
-        name: HostOutcome(name, FAILED, 0, failed[host.site])
-        for name, host in hosts.items()
-        if host.site in failed
-    }
+    outcomes = {}
     for name, result in reached.items():
-        if name in outcomes:
-            continue
         if result.outcome == REFUSED:
             outcomes[name] = HostOutcome(name, FAILED, 0, result.sentence)
         elif result.outcome != REACHED:
             sentence = f"{result.sentence}; its site is queued for the next run"
             outcomes[name] = HostOutcome(name, DEFERRED, 0, sentence)
-    return outcomes
+    return outcomes | {
+        name: HostOutcome(name, FAILED, 0, failed[host.site])
+        for name, host in hosts.items()
+        if host.site in failed
+    }
 
 
 def require_abilities(plan: Plan) -> None:

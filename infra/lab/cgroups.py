@@ -59,10 +59,7 @@ def _from_the_top(cgroup: Path) -> Iterator[int]:
 
 
 def is_populated(cgroup: Path) -> bool:
-    """Answers whether anything lives in a cgroup or below it, as the kernel itself counts.
-
-    Processes that move between folders can be missed by whoever reads one folder after the other.
-    """
+    """Answers whether anything lives in a cgroup or below it, as the kernel itself counts."""
     try:
         return "populated 1" in (cgroup / "cgroup.events").read_text(encoding="ascii")
     except FileNotFoundError:
